@@ -1,0 +1,70 @@
+# Sightline. `make` finds what is missing, installs it, and builds bin/sightline; `make help` lists the rest.
+
+TAGS       := gocv_specific_modules
+GO_FLAGS   := -tags $(TAGS)
+VERSION    ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
+COMMIT     ?= $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
+LDFLAGS    := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SCRIPTS    := .ci/run $(wildcard tools/setup/*.sh)
+
+# What `make demo` plays and looks with; without SOURCE it fetches a clip of pedestrians.
+SOURCE ?=
+MODEL  ?= $(firstword $(wildcard models/*.onnx ../shared/data/models/yolox_nano.onnx))
+# How long `make fuzz` gives each target.
+FUZZTIME ?= 20s
+# More flags for `go test`, such as -v or -run TestName.
+TESTFLAGS ?=
+# Which benchmarks `make bench` runs.
+BENCH ?= .
+
+# Paths and addresses reach the scripts by the environment: no shell reads what is in them.
+export SOURCE MODEL TAGS TESTFLAGS FUZZTIME
+
+.PHONY: build
+build: deps-build ## find and install what is missing, build bin/sightline (the default)
+	@go build $(GO_FLAGS) -trimpath -ldflags '$(LDFLAGS)' -o bin/sightline ./cmd/sightline
+
+.PHONY: demo
+demo: build ## play a clip (or SOURCE=rtsp://…) with boxes on a page and detections on NATS
+	@tools/setup/demo.sh
+
+.PHONY: test
+test: deps-test check ## everything that must pass: format, vet, scripts, compose file, all tests
+	@tools/setup/test.sh
+
+.PHONY: lint
+lint: deps-test check ## the checks of `make test` without its tests, and staticcheck
+	@go run $(STATICCHECK) $(GO_FLAGS) ./...
+
+.PHONY: bench
+bench: deps-build ## benchmarks of every package, with allocations (BENCH=Letterbox for some)
+	@go test $(GO_FLAGS) -p 1 -run '^$$' -bench '$(BENCH)' -benchmem $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: deps-build ## every fuzz target for FUZZTIME (20s)
+	@tools/setup/fuzz.sh
+
+.PHONY: deps
+deps: deps-test ## install what building and testing need, without building
+	@echo 'deps: complete'
+
+.PHONY: clean
+clean: ## remove what was built; the cache with libraries and clips stays
+	@rm -rf bin
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+.PHONY: deps-build deps-test check
+deps-build:
+	@tools/setup/deps.sh build
+deps-test:
+	@tools/setup/deps.sh test
+
+check: deps-test
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt: run gofmt -w on:" $$files >&2; exit 1; }
+	@go vet $(GO_FLAGS) ./...
+	@shellcheck -x $(SCRIPTS)
+	@tools/setup/compose.sh
