@@ -1,0 +1,261 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+func newPuller(t testing.TB, c *Conn, pool string) *FramePuller {
+	t.Helper()
+	p, err := c.PullFrames(deadline(t), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// published returns when the broker has got so many frames, sent or replaced.
+func published(t testing.TB, c *Conn, frames uint64) {
+	t.Helper()
+	eventually(t, "all frames are out", func() bool { s := c.Stats(); return s.FramesPublished+s.FramesDropped == frames })
+	if err := c.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNewestWins(t *testing.T) {
+	c := connect(t, Config{Server: newBroker(t, "")})
+	puller := newPuller(t, c, "pool")
+	for seq := range uint64(100) {
+		if err := c.PublishFrame(t.Context(), jpegFrame("gate", seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	published(t, c, 100)
+	f, err := puller.Next(deadline(t))
+	if err != nil || f.Seq != 99 {
+		t.Fatalf("got %+v, %v", f, err)
+	}
+	if age := time.Since(f.PublishedAt); age < 0 || age > patience {
+		t.Errorf("published %v ago", age)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if f, err := puller.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got a second frame: %+v, %v", f, err)
+	}
+}
+
+func TestTwoPullersShare(t *testing.T) {
+	s := newBroker(t, "127.0.0.1:0")
+	owner := connect(t, Config{Server: s})
+	pullers := []*FramePuller{newPuller(t, connect(t, Config{URL: s.ClientURL()}), "pool"), newPuller(t, connect(t, Config{URL: s.ClientURL()}), "pool")}
+	other := newPuller(t, connect(t, Config{URL: s.ClientURL()}), "other")
+	const cameras = 40
+	var mu sync.Mutex
+	seen := map[string]int{}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for i := range 4 { // each puller is used by two goroutines
+		running.Go(func() {
+			for {
+				f, err := pullers[i%2].Next(ctx)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				seen[f.Camera]++
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range cameras {
+		if err := owner.PublishFrame(t.Context(), jpegFrame(fmt.Sprintf("cam-%d", i), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "every camera was seen", func() bool { mu.Lock(); defer mu.Unlock(); return len(seen) == cameras })
+	stop()
+	running.Wait()
+	for camera, n := range seen {
+		if n != 1 {
+			t.Errorf("%s was pulled %d times", camera, n)
+		}
+	}
+	if _, err := other.Next(deadline(t)); err != nil {
+		t.Errorf("another pool: %v", err)
+	}
+}
+
+func TestPullSurvivesALostConsumerAndALostStream(t *testing.T) {
+	c := connect(t, Config{Server: newBroker(t, "")})
+	puller := newPuller(t, c, "pool")
+	for name, lose := range map[string]func() error{
+		"consumer": func() error { return c.js.DeleteConsumer(deadline(t), "FRAMES", "pool") },
+		"stream":   func() error { return c.js.DeleteStream(deadline(t), "FRAMES") },
+	} {
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan error, 1)
+		go func() {
+			_, err := puller.Next(deadline(t))
+			got <- err
+		}()
+		eventually(t, "a frame after the loss of the "+name, func() bool {
+			if err := c.PublishFrame(t.Context(), jpegFrame("gate", 1)); err != nil {
+				t.Fatal(err)
+			}
+			return len(got) > 0
+		})
+		if err := <-got; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPullPassesOverMalformedFrames(t *testing.T) {
+	var j journal
+	c, err := Connect(deadline(t), Config{Server: newBroker(t, "")}, j.log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	puller := newPuller(t, c, "pool")
+	header := EncodeHeader(jpegFrame("gate", 1))
+	header[headerWidth] = []string{"0"}
+	if err := c.nc.PublishMsg(&nats.Msg{Subject: "sightline.frames.bad", Header: header, Data: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.PublishFrame(t.Context(), jpegFrame("gate", 2)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := puller.Next(deadline(t)); err != nil || f.Seq != 2 {
+		t.Errorf("got %+v, %v", f, err)
+	}
+	if c.Stats().Malformed != 1 || !strings.Contains(j.String(), "sightline.frames.bad") {
+		t.Errorf("%d malformed; the log says %s", c.Stats().Malformed, j.String())
+	}
+}
+
+func TestPoolNames(t *testing.T) {
+	c := connect(t, Config{Server: newBroker(t, "")})
+	for _, pool := range []string{"", "a.b", "a b", "*"} {
+		if _, err := c.PullFrames(deadline(t), pool); err == nil {
+			t.Errorf("pool %q was accepted", pool)
+		}
+	}
+}
+
+func TestErrTooLarge(t *testing.T) {
+	s, err := StartServer(ServerConfig{DataDir: t.TempDir(), MaxPayload: 4096}, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	c := connect(t, Config{Server: s})
+	frame := jpegFrame("gate", 1)
+	frame.Regions = nil
+	size := 0
+	for size = 3000; ; size++ { // up to the last byte
+		frame.Body = make([]byte, size)
+		if err = c.PublishFrame(t.Context(), frame); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "4096") || !strings.Contains(err.Error(), "4097") {
+		t.Errorf("got %v", err)
+	}
+	frame.Body = make([]byte, size-1)
+	if err := c.PublishFrame(t.Context(), frame); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := newPuller(t, c, "pool").Next(deadline(t)); err != nil || len(f.Body) != size-1 {
+		t.Errorf("the largest frame that fits: %v", err)
+	}
+	d := someDetections("gate", 1)
+	for range 100 {
+		d.Objects = append(d.Objects, d.Objects[0])
+	}
+	if err := c.PublishDetections(t.Context(), d); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "4096") {
+		t.Errorf("detections: %v", err)
+	}
+	if !c.Connected() || c.Stats().Reconnects != 0 {
+		t.Error("the broker cut the connection")
+	}
+}
+
+func TestPublishFrameKeepsNothing(t *testing.T) {
+	c := connect(t, Config{Server: newBroker(t, "")})
+	puller := newPuller(t, c, "pool")
+	frame := jpegFrame("gate", 1)
+	frame.Body = []byte("first")
+	if err := c.PublishFrame(t.Context(), frame); err != nil {
+		t.Fatal(err)
+	}
+	copy(frame.Body, "XXXXX")
+	if f, err := puller.Next(deadline(t)); err != nil || string(f.Body) != "first" {
+		t.Errorf("got %q, %v", f.Body, err)
+	}
+	if err := c.PublishFrame(t.Context(), &Frame{Camera: "a.b"}); err == nil {
+		t.Error("an invalid frame was published")
+	}
+}
+
+func benchmarkPublish(b *testing.B, frame *Frame) {
+	c := connect(b, Config{Server: newBroker(b, "")})
+	puller := newPuller(b, c, "bench")
+	b.ReportAllocs()
+	b.SetBytes(int64(len(frame.Body)))
+	for b.Loop() {
+		frame.Seq++
+		if err := c.PublishFrame(b.Context(), frame); err != nil {
+			b.Fatal(err)
+		}
+		if f, err := puller.Next(b.Context()); err != nil || f.Seq != frame.Seq {
+			b.Fatalf("got %v, %v", f, err)
+		}
+	}
+}
+
+// BenchmarkFrameJPEG publishes and pulls a frame of 1.5 MB through the embedded broker.
+func BenchmarkFrameJPEG(b *testing.B) {
+	frame := jpegFrame("gate", 0)
+	frame.Body = make([]byte, 1_500_000)
+	benchmarkPublish(b, frame)
+}
+
+// BenchmarkFrameShared publishes and pulls a reference through the embedded broker.
+func BenchmarkFrameShared(b *testing.B) {
+	frame := jpegFrame("gate", 0)
+	frame.Encoding, frame.Body, frame.Ref = EncodingSHM, nil, "sightline-0-1-gate-0123456789abcdef:0:2"
+	benchmarkPublish(b, frame)
+}
+
+// BenchmarkPublishFrame is the owner's share alone: what the call costs its caller.
+func BenchmarkPublishFrame(b *testing.B) {
+	for name, size := range map[string]int{"jpeg": 1_500_000, "shm": 0} {
+		b.Run(name, func(b *testing.B) {
+			c := connect(b, Config{Server: newBroker(b, "")})
+			frame := jpegFrame("gate", 0)
+			if frame.Body = make([]byte, size); size == 0 {
+				frame.Encoding, frame.Ref = EncodingSHM, "sightline-0-1-gate-0123456789abcdef:0:2"
+			}
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				frame.Seq++
+				if err := c.PublishFrame(b.Context(), frame); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,45 @@
+package bus
+
+import "math"
+
+// GridRegions plans the looks of the grid policy at a frame of width by height pixels: the whole frame first, then
+// square tiles of size pixels, row by row, that overlap by at least the share overlap (0 to 0.9) of a tile. The last
+// row and column are shifted inward, so that no tile reaches beyond the frame and none is cut. A frame that fits into
+// one tile gets the whole frame only. At most MaxRegions are returned: beyond that the tiles grow.
+func GridRegions(width, height, size int, overlap float64) []Region {
+	if width <= 0 || height <= 0 {
+		return nil
+	}
+	regions := []Region{{0, 0, width, height}}
+	if size <= 0 || width <= size && height <= size {
+		return regions
+	}
+	xs, ys := gridAxis(width, size, overlap), gridAxis(height, size, overlap)
+	for len(xs)*len(ys)+1 > MaxRegions {
+		size += size/8 + 1
+		xs, ys = gridAxis(width, size, overlap), gridAxis(height, size, overlap)
+	}
+	w, h := min(size, width), min(size, height)
+	for _, y := range ys {
+		for _, x := range xs {
+			regions = append(regions, Region{x, y, w, h})
+		}
+	}
+	return regions
+}
+
+// gridAxis gives where tiles begin on one side of the frame.
+func gridAxis(length, size int, overlap float64) []int {
+	if length <= size {
+		return []int{0}
+	}
+	if !(overlap >= 0) {
+		overlap = 0
+	}
+	step := max(1, size-int(math.Ceil(float64(size)*min(overlap, 0.9))))
+	var starts []int
+	for at := 0; at+size < length; at += step {
+		starts = append(starts, at)
+	}
+	return append(starts, length-size)
+}

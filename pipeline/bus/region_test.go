@@ -1,0 +1,61 @@
+package bus
+
+import "testing"
+
+func TestGridRegions(t *testing.T) {
+	got := GridRegions(1000, 600, 640, 0.2)
+	want := []Region{{0, 0, 1000, 600}, {0, 0, 640, 600}, {360, 0, 640, 600}}
+	if len(got) != len(want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("region %d: got %v, want %v", i, got[i], want[i])
+		}
+	}
+	if n := len(GridRegions(3840, 2160, 640, 0.2)); n != 1+8*4 {
+		t.Errorf("4K by 640: got %d regions, want 33", n)
+	}
+	if got := GridRegions(640, 480, 640, 0.2); len(got) != 1 {
+		t.Errorf("a frame that fits one tile: got %v", got)
+	}
+	if got := GridRegions(0, 480, 640, 0.2); got != nil {
+		t.Errorf("no frame: got %v", got)
+	}
+}
+
+// FuzzGridRegions holds the plan against its promises: inside the frame, every pixel seen, no less overlap than asked.
+func FuzzGridRegions(f *testing.F) {
+	f.Add(3840, 2160, 640, 0.2)
+	f.Add(641, 640, 640, 0.9)
+	f.Add(16384, 2400, 1, 0.5)
+	f.Fuzz(func(t *testing.T, width, height, size int, overlap float64) {
+		if validateSize(width, height) != nil || size > MaxSide {
+			t.Skip("no such frame")
+		}
+		frame := jpegFrame("gate", 1)
+		frame.Width, frame.Height, frame.Regions = width, height, GridRegions(width, height, size, overlap)
+		if err := frame.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if frame.Regions[0] != (Region{0, 0, width, height}) {
+			t.Fatalf("the first region is %v", frame.Regions[0])
+		}
+		if len(frame.Regions) == 1 {
+			return
+		}
+		last, overlapped := frame.Regions[1], 0
+		if last.X != 0 || last.Y != 0 {
+			t.Fatalf("the first tile is %v", last)
+		}
+		for _, r := range frame.Regions[2:] {
+			if r.Y == last.Y && r.X > last.X+last.W || r.Y > last.Y+last.H {
+				t.Fatalf("between %v and %v nobody looks", last, r)
+			}
+			last, overlapped = r, overlapped+1
+		}
+		if last.X+last.W != width || last.Y+last.H != height {
+			t.Fatalf("the last tile %v does not end with the frame", last)
+		}
+	})
+}

@@ -1,0 +1,212 @@
+package bus
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Limits of messages other than frames.
+const (
+	MaxMessage = 4 << 20 // bytes of a JSON message
+	MaxObjects = 10_000  // objects of a frame
+	maxText    = 256     // characters of a label, model, state
+	maxCause   = 2048    // characters of a cause
+	maxCounter = 1000    // counters of a status
+)
+
+// validator keeps the first fault, so that a message reads as a list of rules.
+type validator struct{ err error }
+
+func (v *validator) check(err error) {
+	if v.err == nil {
+		v.err = err
+	}
+}
+
+func (v *validator) that(ok bool, format string, args ...any) {
+	if v.err == nil && !ok {
+		v.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (v *validator) text(what, s string, limit int) {
+	v.that(len(s) <= limit, "%s: %d bytes, must be at most %d", what, len(s), limit)
+}
+
+func (v *validator) schema(got, want string) {
+	v.that(got == want, "schema %.40q: must be %q", got, want)
+}
+
+// frame checks what all messages about a frame share.
+func (v *validator) frame(camera, session string, at time.Time, clock Clock, size Size, model string) {
+	v.check(ValidateCamera(camera))
+	v.check(validateName("session", session))
+	v.check(validateTime("captured_at", at))
+	v.check(clock.validate())
+	v.check(validateSize(size.Width, size.Height))
+	v.text("model", model, maxText)
+}
+
+func (v *validator) object(i int, o *Object) {
+	v.that(o.Label != "" && len(o.Label) <= maxText, "object %d: the label must have 1 to %d bytes", i, maxText)
+	v.that(o.ClassID >= 0, "object %d: class_id %d: must not be negative", i, o.ClassID)
+	v.that(o.Score >= 0 && o.Score <= 1, "object %d: score %v: must be between 0 and 1", i, o.Score)
+	v.box(i, o.Box)
+}
+
+func (v *validator) box(i int, b Box) {
+	for _, x := range b {
+		v.that(!math.IsNaN(float64(x)) && math.Abs(float64(x)) <= 4*MaxSide, "object %d: box %v: must be pixels near the frame", i, b)
+	}
+	v.that(b[0] <= b[2] && b[1] <= b[3], "object %d: box %v: must be x1, y1, x2, y2", i, b)
+}
+
+// Validate refuses detections that break a rule of the contract.
+func (d *Detections) Validate() error {
+	var v validator
+	v.schema(d.Schema, SchemaDetections)
+	v.frame(d.Camera, d.Session, d.CapturedAt, d.Clock, d.Frame, d.Model)
+	v.that(d.Dropped >= 0 && d.Dropped <= maxDropped, "dropped %d: must not be negative", d.Dropped)
+	v.that(d.Tiles.Policy == PolicyOff || d.Tiles.Policy == PolicyGrid, "tiles.policy %.40q: must be off or grid", d.Tiles.Policy)
+	v.that(d.Tiles.Run >= 0 && d.Tiles.Of >= 0, "tiles: run %d, of %d: must not be negative", d.Tiles.Run, d.Tiles.Of)
+	for _, ms := range []float64{d.Timing.Decode, d.Timing.Queue, d.Timing.Prepare, d.Timing.Infer, d.Timing.Merge, d.Timing.Total} {
+		v.that(!math.IsNaN(ms) && !math.IsInf(ms, 0), "timing_ms: must be numbers")
+	}
+	v.that(d.Objects != nil, "objects: must be there, as a list")
+	v.that(len(d.Objects) <= MaxObjects, "%d objects: must be at most %d", len(d.Objects), MaxObjects)
+	for i := range min(len(d.Objects), MaxObjects) {
+		v.object(i, &d.Objects[i])
+	}
+	return v.err
+}
+
+// Validate refuses tracks that break a rule of the contract.
+func (t *Tracks) Validate() error {
+	var v validator
+	v.schema(t.Schema, SchemaTracks)
+	v.frame(t.Camera, t.Session, t.CapturedAt, t.Clock, t.Frame, t.Model)
+	v.that(t.Objects != nil, "objects: must be there, as a list")
+	v.that(len(t.Objects) <= MaxObjects, "%d objects: must be at most %d", len(t.Objects), MaxObjects)
+	for i := range min(len(t.Objects), MaxObjects) {
+		v.object(i, &t.Objects[i].Object)
+		v.box(i, t.Objects[i].Predicted)
+		v.that(t.Objects[i].TrackID > 0, "object %d: track_id must not be 0", i)
+	}
+	return v.err
+}
+
+// Validate refuses an event that breaks a rule of the contract.
+func (e *Event) Validate() error {
+	var v validator
+	v.schema(e.Schema, SchemaEvent)
+	v.check(ValidateCamera(e.Camera))
+	v.check(validateName("event type", string(e.Type)))
+	if e.Session != "" {
+		v.check(validateName("session", e.Session))
+	}
+	v.check(validateTime("captured_at", e.CapturedAt))
+	if !e.StartedAt.IsZero() {
+		v.check(validateTime("started_at", e.StartedAt))
+	}
+	v.that(e.Label != "" && len(e.Label) <= maxText, "the label must have 1 to %d bytes", maxText)
+	v.that(e.Score >= 0 && e.Score <= 1, "score %v: must be between 0 and 1", e.Score)
+	if e.Box != nil {
+		v.box(0, *e.Box)
+	}
+	v.text("cause", e.Cause, maxCause)
+	return v.err
+}
+
+// Validate refuses a status that breaks a rule of the contract.
+func (s *Status) Validate() error {
+	var v validator
+	v.schema(s.Schema, SchemaStatus)
+	v.check(validateName("role", s.Role))
+	v.check(validateName("worker", s.ID))
+	v.that(s.State != "" && len(s.State) <= maxText, "the state must have 1 to %d bytes", maxText)
+	v.text("cause", s.Cause, maxCause)
+	v.check(validateTime("at", s.At))
+	v.that(len(s.Counters) <= maxCounter, "%d counters: must be at most %d", len(s.Counters), maxCounter)
+	for name, n := range s.Counters {
+		v.that(name != "" && len(name) <= maxText && !math.IsNaN(n) && !math.IsInf(n, 0), "counter %.40q: must have a name and a number", name)
+	}
+	return v.err
+}
+
+// complete fills in what a sender may leave out, in a copy.
+func (d *Detections) complete() Detections {
+	m := *d
+	m.Schema, m.CapturedAt = SchemaDetections, d.CapturedAt.UTC()
+	if m.Objects == nil {
+		m.Objects = []Object{}
+	}
+	return m
+}
+
+func (t *Tracks) complete() Tracks {
+	m := *t
+	m.Schema, m.CapturedAt = SchemaTracks, t.CapturedAt.UTC()
+	if m.Objects == nil {
+		m.Objects = []TrackObject{}
+	}
+	return m
+}
+
+func (e *Event) complete() Event {
+	m := *e
+	m.Schema, m.CapturedAt = SchemaEvent, e.CapturedAt.UTC()
+	if !m.StartedAt.IsZero() {
+		m.StartedAt = m.StartedAt.UTC()
+	}
+	return m
+}
+
+func (s *Status) complete() Status {
+	m := *s
+	m.Schema, m.At = SchemaStatus, s.At.UTC()
+	return m
+}
+
+// UnmarshalJSON accepts exactly four numbers.
+func (b *Box) UnmarshalJSON(data []byte) error {
+	var v []float32
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	if len(v) != len(b) {
+		return fmt.Errorf("a box has %d numbers, not %d", len(b), len(v))
+	}
+	copy(b[:], v)
+	return nil
+}
+
+// ParseDetections reads detections, with limits, and checks them. Fields that it does not know are passed over, since
+// fields are added within a version.
+func ParseDetections(data []byte) (*Detections, error) {
+	return parse(new(Detections), "detections", data)
+}
+
+// ParseTracks reads tracks as ParseDetections does.
+func ParseTracks(data []byte) (*Tracks, error) { return parse(new(Tracks), "tracks", data) }
+
+// ParseEvent reads an event as ParseDetections does.
+func ParseEvent(data []byte) (*Event, error) { return parse(new(Event), "event", data) }
+
+// ParseStatus reads a status as ParseDetections does.
+func ParseStatus(data []byte) (*Status, error) { return parse(new(Status), "status", data) }
+
+func parse[T interface{ Validate() error }](m T, what string, data []byte) (T, error) {
+	var none T
+	if len(data) > MaxMessage {
+		return none, fmt.Errorf("parse %s: %d bytes, must be at most %d", what, len(data), MaxMessage)
+	}
+	if err := json.Unmarshal(data, m); err != nil {
+		return none, fmt.Errorf("parse %s: %w", what, err)
+	}
+	if err := m.Validate(); err != nil {
+		return none, fmt.Errorf("parse %s: %w", what, err)
+	}
+	return m, nil
+}
