@@ -1,0 +1,101 @@
+#include "planes.h"
+
+// Everything is counted in integers, so that all machines get the same levels. Shares are in 1/2048, as OpenCV's bilinear
+// resizing has them; a row interpolated across is in 1/2048 of a level, colours are computed from 1/128 of a level.
+
+// across interpolates one row of a plane at n places.
+static void across(const uint8_t *restrict src, const int32_t *restrict left, const int32_t *restrict right,
+                   const int32_t *restrict part, int n, int32_t *restrict dst) {
+  for (int i = 0; i < n; i++) {
+    int32_t a = src[left[i]], b = src[right[i]];
+    dst[i] = (a << 11) + (b - a) * part[i];
+  }
+}
+
+// A pair is the two interpolated rows that a target row lies between, kept for the next target row.
+typedef struct {
+  int32_t number[2];
+  int32_t *row[2];
+} pair;
+
+static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower, const int32_t *left, const int32_t *right,
+                 const int32_t *part, int n) {
+  if (p->number[1] == upper || p->number[0] == lower) {
+    pair old = *p;
+    p->number[0] = old.number[1], p->row[0] = old.row[1];
+    p->number[1] = old.number[0], p->row[1] = old.row[0];
+  }
+  const int32_t want[2] = {upper, lower};
+  for (int k = 0; k < 2; k++) {
+    if (p->number[k] == want[k]) continue;
+    across(plane + (int64_t)want[k] * stride, left, right, part, n, p->row[k]);
+    p->number[k] = want[k];
+  }
+}
+
+static inline int32_t between(int32_t a, int32_t b, int32_t part) { return (a * (2048 - part) + b * part + (1 << 14)) >> 15; }
+
+// level rounds and clamps by masks: the compiler makes branches of comparisons here, and no vectors of branches.
+static inline float level(int32_t v) {
+  v = (v + (1 << 18)) >> 19;
+  v &= ~(v >> 31);
+  v |= (255 - v) >> 31;
+  return (float)(v & 255);
+}
+
+// colour interpolates between two rows of each plane and turns them into RGB of whole levels, as networks saw in training.
+SIGHTLINE_CLONES
+static void colour(const sl_letterbox_plan *p, const int32_t *restrict y0, const int32_t *restrict y1,
+                   const int32_t *restrict u0, const int32_t *restrict u1, const int32_t *restrict v0,
+                   const int32_t *restrict v1, int32_t py, int32_t pc, float *restrict red, float *restrict green,
+                   float *restrict blue) {
+  const sl_letterbox_plan c = *p;
+  for (int i = 0; i < c.inner_w; i++) {
+    int32_t y = (between(y0[i], y1[i], py) - c.black) * c.y;
+    int32_t u = between(u0[i], u1[i], pc) - 128 * 128;
+    int32_t v = between(v0[i], v1[i], pc) - 128 * 128;
+    red[i] = level(y + c.rv * v) * c.scale;
+    green[i] = level(y + c.gu * u + c.gv * v) * c.scale;
+    blue[i] = level(y + c.bu * u) * c.scale;
+  }
+}
+
+static void fill(float *dst, int64_t n, float v) {
+  for (int64_t i = 0; i < n; i++) dst[i] = v;
+}
+
+static void borders(const sl_letterbox_plan *p, float *plane) {
+  int right = p->left + p->inner_w, bottom = p->top + p->inner_h;
+  fill(plane, (int64_t)p->top * p->width, p->fill);
+  fill(plane + (int64_t)bottom * p->width, (int64_t)(p->height - bottom) * p->width, p->fill);
+  if (p->inner_w == p->width) return;
+  for (int j = p->top; j < bottom; j++) {
+    float *row = plane + (int64_t)j * p->width;
+    fill(row, p->left, p->fill);
+    fill(row + right, p->width - right, p->fill);
+  }
+}
+
+void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u, const uint8_t *v, const int32_t *at,
+                  int32_t *part, float *dst) {
+  int n = p->inner_w, h = p->inner_h;
+  const int32_t *luma_left = at, *luma_right = at + n, *chroma_left = at + 2 * n, *chroma_right = at + 3 * n;
+  const int32_t *luma_upper = at + 4 * n, *luma_lower = luma_upper + h;
+  const int32_t *chroma_upper = luma_lower + h, *chroma_lower = chroma_upper + h;
+  const int32_t *luma_x = part, *chroma_x = part + n, *luma_y = part + 2 * n, *chroma_y = luma_y + h;
+  int32_t *rows = part + 2 * n + 2 * h;
+  pair py = {{-1, -1}, {rows, rows + n}};
+  pair pu = {{-1, -1}, {rows + 2 * n, rows + 3 * n}};
+  pair pv = {{-1, -1}, {rows + 4 * n, rows + 5 * n}};
+  int64_t area = (int64_t)p->width * p->height;
+  float *red = p->rgb ? dst : dst + 2 * area, *green = dst + area, *blue = p->rgb ? dst + 2 * area : dst;
+  for (int k = 0; k < 3; k++) borders(p, dst + k * area);
+  for (int j = 0; j < h; j++) {
+    load(&py, y, p->stride_y, luma_upper[j], luma_lower[j], luma_left, luma_right, luma_x, n);
+    load(&pu, u, p->stride_c, chroma_upper[j], chroma_lower[j], chroma_left, chroma_right, chroma_x, n);
+    load(&pv, v, p->stride_c, chroma_upper[j], chroma_lower[j], chroma_left, chroma_right, chroma_x, n);
+    int64_t to = (int64_t)(p->top + j) * p->width + p->left;
+    colour(p, py.row[0], py.row[1], pu.row[0], pu.row[1], pv.row[0], pv.row[1], luma_y[j], chroma_y[j], red + to, green + to,
+           blue + to);
+  }
+}
