@@ -1,0 +1,208 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+)
+
+// Transport says how the pixels of a camera travel.
+type Transport string
+
+// The transports.
+const (
+	TransportAuto Transport = "auto" // shm when the broker is on this host, else jpeg
+	TransportSHM  Transport = "shm"  // references into shared memory of this host
+	TransportJPEG Transport = "jpeg" // the picture in the message
+)
+
+// Pace says how fast a file is played.
+type Pace string
+
+// The paces.
+const (
+	PaceRealtime Pace = "realtime" // as its timestamps say
+	// PaceFast loses nothing and takes no longer than it must: a frame is published when the detections of the one before
+	// have arrived, or five seconds have passed; the next is decoded meanwhile. For measurements and tests.
+	PaceFast Pace = "fast"
+)
+
+// TilesConfig says which regions of each frame are looked at.
+type TilesConfig struct {
+	Policy  bus.Policy // "" = off
+	Size    int        // pixels a side; 0 = 640 with an overlap of 0.2
+	Overlap float64    // share of the tile's side, 0 to below 1
+}
+
+// CameraConfig describes one camera. Only Name and Source have no default.
+type CameraConfig struct {
+	Name        string
+	Source      string    // path of a file, rtsp:// or rtsps:// address (user and password inside), or "whip"
+	Transport   Transport // "" = auto
+	JPEGQuality int       // 1-100; 0 = 85
+	Loop        bool      // files: start over at the end, in the same session
+	Pace        Pace      // files; "" = realtime
+	MaxFPS      float64   // of what is published; the rest is shed evenly; 0 = all
+	Tiles       TilesConfig
+	Threads     int           // of the decoder; 0 = 1, more hold back a picture for each
+	DialTimeout time.Duration // network sources: until the first answer; 0 = 5 s
+	ReadTimeout time.Duration // network sources: without a packet the camera is stalled; 0 = 5 s
+}
+
+// withDefaults fills in what was left out.
+func (c CameraConfig) withDefaults() CameraConfig {
+	if c.Transport == "" {
+		c.Transport = TransportAuto
+	}
+	if c.JPEGQuality == 0 {
+		c.JPEGQuality = 85
+	}
+	if c.Pace == "" {
+		c.Pace = PaceRealtime
+	}
+	if c.Tiles.Policy == "" {
+		c.Tiles.Policy = bus.PolicyOff
+	}
+	if c.Tiles.Size == 0 {
+		c.Tiles.Size, c.Tiles.Overlap = 640, 0.2
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = 5 * time.Second
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 5 * time.Second
+	}
+	c.Threads = max(c.Threads, 1)
+	return c
+}
+
+// check returns all that is wrong with a configuration with its defaults filled in.
+func (c CameraConfig) check() error {
+	var faults []error
+	rule := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	if err := bus.ValidateCamera(c.Name); err != nil {
+		faults = append(faults, err)
+	}
+	rule(c.Transport == TransportAuto || c.Transport == TransportSHM || c.Transport == TransportJPEG,
+		"transport %.40q: must be auto, shm or jpeg", c.Transport)
+	rule(c.Pace == PaceRealtime || c.Pace == PaceFast, "pace %.40q: must be realtime or fast", c.Pace)
+	rule(c.Tiles.Policy == bus.PolicyOff || c.Tiles.Policy == bus.PolicyGrid, "tiles.policy %.40q: must be off or grid", c.Tiles.Policy)
+	rule(c.Tiles.Size >= 32, "tiles.size %d: must be at least 32", c.Tiles.Size)
+	rule(c.Tiles.Overlap >= 0 && c.Tiles.Overlap <= 0.9, "tiles.overlap %g: must be between 0 and 0.9", c.Tiles.Overlap)
+	rule(c.JPEGQuality >= 1 && c.JPEGQuality <= 100, "jpeg quality %d: must be between 1 and 100", c.JPEGQuality)
+	rule(c.MaxFPS >= 0 && c.MaxFPS <= 1000, "fps %g: must be between 0 (all) and 1000", c.MaxFPS)
+	rule(c.Threads <= 16, "decoder threads %d: must be at most 16", c.Threads)
+	return errors.Join(faults...)
+}
+
+// Camera is the owner of one camera: all state of it lives here, and Run's goroutine is the only one that touches it. Stats
+// may be called from anywhere.
+type Camera struct {
+	cfg    CameraConfig
+	conn   *bus.Conn
+	log    *slog.Logger
+	source Source
+	redact redactor
+	report *reporter
+	retry  backoff
+}
+
+// NewCamera checks cfg and makes the owner of a camera; nothing is opened before Run. The error says all that is wrong with
+// cfg, without passwords.
+func NewCamera(cfg CameraConfig, conn *bus.Conn, log *slog.Logger) (*Camera, error) {
+	cfg = cfg.withDefaults()
+	redact := newRedactor(cfg.Source)
+	log = log.With("camera", cfg.Name)
+	err := cfg.check()
+	var source Source
+	if err == nil {
+		source, err = newSource(cfg, log)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make camera %.64q: %w", cfg.Name, redact.error(err))
+	}
+	return &Camera{
+		cfg: cfg, conn: conn, log: log, source: source, redact: redact, report: newReporter(cfg.Name, conn, log),
+	}, nil
+}
+
+// Name returns the camera's name.
+func (c *Camera) Name() string { return c.cfg.Name }
+
+// Run plays the camera until ctx is done, its file ends (both nil), or its source fails for good (an error that says why,
+// without passwords). A network source is connected again for ever. Only one Run at a time.
+func (c *Camera) Run(ctx context.Context) error {
+	stop := c.report.start(ctx)
+	defer stop()
+	for {
+		good, err := c.connect(ctx)
+		switch {
+		case ctx.Err() != nil:
+			c.report.offline(StateStopped, "stopped")
+			return nil
+		case err == nil:
+			c.report.offline(StateEnded, "end of file")
+			return nil
+		}
+		err = c.redact.error(err)
+		class := classOf(err)
+		if class == Permanent {
+			c.report.offline(StateFailed, err.Error())
+			return err
+		}
+		wait := c.retry.wait(class, good)
+		c.log.Warn("camera is offline", "cause", err.Error(), "attempt", c.retry.attempt, "retry_in", wait.Round(time.Millisecond))
+		c.report.offline(StateOffline, err.Error())
+		if !sleep(ctx, wait) {
+			c.report.offline(StateStopped, "stopped")
+			return nil
+		}
+		c.report.reconnecting()
+	}
+}
+
+// connect plays one connection of the source, which is one session. It returns for how long there were pictures, and the
+// source's error.
+func (c *Camera) connect(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	queue := NewQueue()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		queue.close(c.source.Run(ctx, queue))
+	}()
+	session, err := newSession(c)
+	if err == nil {
+		err = session.play(ctx, queue)
+		session.close()
+	}
+	cancel()
+	<-ended
+	if err != nil {
+		return session.good(), err
+	}
+	if session.began.IsZero() {
+		err = &Error{Permanent, fmt.Errorf("play %s: not one picture in it could be decoded; name another file", c.cfg.Source)}
+	}
+	return session.good(), err
+}
+
+// sleep waits, and returns false when ctx is done first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,570 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"hash/crc32"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sightline/sightline/ingest/decode/testclip"
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/picture"
+)
+
+// connect starts a broker inside the test and connects to it. The test fails when goroutines are left at its end.
+func connect(t testing.TB, log *logged) *bus.Conn {
+	t.Helper()
+	if t, ok := t.(*testing.T); ok {
+		checkLeaks(t)
+	}
+	server, err := bus.StartServer(bus.ServerConfig{DataDir: t.TempDir()}, log.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	conn, err := bus.Connect(context.Background(), bus.Config{Server: server, Name: "test"}, log.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+// shot is a frame that was read as a detector reads it.
+type shot struct {
+	bus.Frame
+	luma byte   // of the middle
+	sum  uint32 // of the luma plane
+}
+
+// detector reads every frame of a camera and answers with empty detections.
+type detector struct {
+	t      testing.TB
+	conn   *bus.Conn
+	mapper *bus.Mapper
+	jpeg   *picture.JPEGDecoder
+	heap   picture.I420
+
+	mu    sync.Mutex // protects shots
+	shots []shot
+	came  chan struct{} // of length 1
+}
+
+func detect(t testing.TB, conn *bus.Conn, camera string) *detector {
+	t.Helper()
+	jpeg, err := picture.NewJPEGDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &detector{t: t, conn: conn, mapper: bus.NewMapper(), jpeg: jpeg, came: make(chan struct{}, 1)}
+	s, err := conn.SubscribeFrames(camera, d.frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		d.mapper.Close()
+		d.jpeg.Close()
+	})
+	return d
+}
+
+// frame runs in the subscription's goroutine.
+func (d *detector) frame(f *bus.Frame) {
+	s := shot{Frame: *f}
+	switch f.Encoding {
+	case bus.EncodingSHM:
+		view, err := d.mapper.Open(f.Ref)
+		if err != nil {
+			d.t.Errorf("open frame %d: %v", f.Seq, err)
+			return
+		}
+		p := view.Planes()
+		s.read(p.Y, p.StrideY)
+		if !view.Valid() {
+			d.t.Errorf("frame %d was taken back while it was read", f.Seq)
+		}
+		view.Release()
+	case bus.EncodingJPEG:
+		if err := d.jpeg.Decode(f.Body, &d.heap); err != nil {
+			d.t.Errorf("decode frame %d: %v", f.Seq, err)
+			return
+		}
+		s.read(d.heap.Y, d.heap.StrideY)
+		s.luma = byte((int(s.luma)*219+127)/255 + 16) // JPEG has full range
+	}
+	d.mu.Lock()
+	d.shots = append(d.shots, s)
+	d.mu.Unlock()
+	signal(d.came)
+	err := d.conn.PublishDetections(context.Background(), &bus.Detections{
+		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
+		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: "none@00000000",
+		Tiles: bus.Tiles{Policy: f.Policy, Run: 1, Of: 1}, Objects: []bus.Object{},
+	})
+	if err != nil {
+		d.t.Errorf("answer frame %d: %v", f.Seq, err)
+	}
+}
+
+func (s *shot) read(y []byte, stride int) {
+	s.luma = y[s.Height/2*stride+s.Width/2]
+	for row := range s.Height {
+		s.sum = crc32.Update(s.sum, crc32.IEEETable, y[row*stride:row*stride+s.Width])
+	}
+}
+
+func (d *detector) all() []shot {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.shots)
+}
+
+// wait returns when n frames were read.
+func (d *detector) wait(n int) []shot {
+	d.t.Helper()
+	for {
+		if all := d.all(); len(all) >= n {
+			return all
+		}
+		select {
+		case <-d.came:
+		case <-time.After(patience):
+			d.t.Fatalf("%d frames came, want %d", len(d.all()), n)
+		}
+	}
+}
+
+// newCamera makes a camera for a test.
+func newCamera(t testing.TB, conn *bus.Conn, log *logged, cfg CameraConfig) *Camera {
+	t.Helper()
+	if cfg.Name == "" {
+		cfg.Name = "gate"
+	}
+	c, err := NewCamera(cfg, conn, log.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// run runs a camera until the function that it returns is called; that gives Run's error.
+func run(t *testing.T, c *Camera) func() error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	stop := sync.OnceValue(func() error {
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(patience):
+			t.Error("the camera does not stop")
+			return nil
+		}
+	})
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+func TestEveryFrameOfAFileArrivesWithItsPixels(t *testing.T) {
+	for name, c := range map[string]struct {
+		transport Transport
+		encoding  bus.Encoding
+		output    string
+	}{
+		"auto.mp4":    {TransportAuto, bus.EncodingSHM, testclip.Lossless},
+		"jpeg.mp4":    {TransportJPEG, bus.EncodingJPEG, testclip.Lossless},
+		"bframes.mkv": {TransportSHM, bus.EncodingSHM, "-c:v libx264 -qp 0 -g 12 -bf 3 -pix_fmt yuv420p"},
+		"mpeg4.avi":   {TransportSHM, bus.EncodingSHM, "-c:v mpeg4 -q:v 2 -pix_fmt yuv420p"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &logged{}
+			conn := connect(t, log)
+			d := detect(t, conn, "gate")
+			cam := newCamera(t, conn, log, CameraConfig{
+				Source: testclip.Counter(t, name, 40, 25, c.output), Transport: c.transport, Pace: PaceFast,
+			})
+			if err := cam.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			shots := d.all()
+			if len(shots) != 40 {
+				t.Fatalf("%d frames, want 40; %+v", len(shots), cam.Stats())
+			}
+			for i, s := range shots {
+				if n := testclip.CounterOf(s.luma); n != i || s.Seq != uint64(i+1) || s.Dropped != 0 || s.Encoding != c.encoding {
+					t.Fatalf("frame %d: shows %d, seq %d, dropped %d, %s", i, n, s.Seq, s.Dropped, s.Encoding)
+				}
+				want := shots[0].CapturedAt.Add(time.Duration(i) * 40 * ms)
+				if !s.CapturedAt.Equal(want) || s.RTPTimestamp != uint32(i*3600) || s.Clock != bus.ClockFile {
+					t.Fatalf("frame %d: captured %v after the first, RTP %d, %s", i, s.CapturedAt.Sub(shots[0].CapturedAt), s.RTPTimestamp, s.Clock)
+				}
+				if s.Session != shots[0].Session || len(s.Session) != 26 || s.Width != 64 || s.Height != 64 {
+					t.Fatalf("frame %d: session %q, %dx%d", i, s.Session, s.Width, s.Height)
+				}
+				if len(s.Regions) != 1 || s.Regions[0] != (bus.Region{W: 64, H: 64}) || s.Policy != bus.PolicyOff {
+					t.Fatalf("frame %d: %s %v", i, s.Policy, s.Regions)
+				}
+			}
+			if s := cam.Stats(); s.State != StateEnded || s.Frames != 40 || s.Width != 64 || s.Cause != "end of file" || s.Decode <= 0 {
+				t.Errorf("stats: %+v", s)
+			}
+		})
+	}
+}
+
+func TestALoopingFileGoesOnInOneSession(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	d := detect(t, conn, "gate")
+	cam := newCamera(t, conn, log, CameraConfig{Source: testclip.Counter(t, "clip.mp4", 10, 25, testclip.Lossless), Loop: true, Pace: PaceFast})
+	stop := run(t, cam)
+	shots := d.wait(35)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range shots {
+		if testclip.CounterOf(s.luma) != i%10 || s.Seq != uint64(i+1) || s.Session != shots[0].Session {
+			t.Fatalf("frame %d: shows %d, seq %d", i, testclip.CounterOf(s.luma), s.Seq)
+		}
+		if at := s.CapturedAt.Sub(shots[0].CapturedAt); at != time.Duration(i)*40*ms {
+			t.Fatalf("frame %d: captured %v after the first", i, at)
+		}
+	}
+	if s := cam.Stats(); s.State != StateStopped {
+		t.Errorf("state %s", s.State)
+	}
+}
+
+// Played in real time no frame comes before its time, and the times are exactly the container's.
+func TestRealtimeFollowsTheTimestamps(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	d := detect(t, conn, "gate")
+	cam := newCamera(t, conn, log, CameraConfig{Source: testclip.Counter(t, "clip.mp4", 15, 50, testclip.Lossless)})
+	if err := cam.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	shots := d.wait(15)
+	for i, s := range shots {
+		if s.PublishedAt.Before(s.CapturedAt) {
+			t.Errorf("frame %d was published %v before its time", i, s.CapturedAt.Sub(s.PublishedAt))
+		}
+		if at := s.CapturedAt.Sub(shots[0].CapturedAt); at != time.Duration(i)*20*ms && at < time.Second {
+			t.Errorf("frame %d: captured %v after the first", i, at)
+		}
+	}
+}
+
+func TestMaxFPSShedsEvenlyAndCounts(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	d := detect(t, conn, "gate")
+	cam := newCamera(t, conn, log, CameraConfig{
+		Source: testclip.Counter(t, "clip.mp4", 40, 25, testclip.Lossless), Pace: PaceFast, MaxFPS: 5,
+	})
+	if err := cam.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	shots := d.all()
+	for i, s := range shots {
+		if s.Seq != uint64(1+5*i) || i > 0 && s.Dropped != 4 || testclip.CounterOf(s.luma) != 5*i {
+			t.Errorf("frame %d: seq %d, dropped %d, shows %d", i, s.Seq, s.Dropped, testclip.CounterOf(s.luma))
+		}
+	}
+	if s := cam.Stats(); len(shots) != 8 || s.Dropped["max_fps"] != 32 {
+		t.Errorf("%d frames, stats %+v", len(shots), s)
+	}
+}
+
+func TestGridRegionsAreOfTheFramesSize(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	d := detect(t, conn, "gate")
+	cam := newCamera(t, conn, log, CameraConfig{
+		Source: testclip.Make(t, "clip.mp4", "testsrc2=size=320x180:rate=25:duration=0.2", testclip.H264), Pace: PaceFast,
+		Tiles: TilesConfig{Policy: bus.PolicyGrid, Size: 128, Overlap: 0.2},
+	})
+	if err := cam.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range d.wait(5) {
+		if want := bus.GridRegions(320, 180, 128, 0.2); !slices.Equal(s.Regions, want) || len(want) < 7 || s.Policy != bus.PolicyGrid {
+			t.Fatalf("%s %v", s.Policy, s.Regions)
+		}
+	}
+}
+
+// damagedCopy overwrites a stretch in the middle of a file.
+func damagedCopy(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(7, 7))
+	for at := len(content) * 2 / 5; at < len(content)/2; at++ {
+		content[at] = byte(rng.Uint32())
+	}
+	out := filepath.Join(t.TempDir(), "damaged"+filepath.Ext(path))
+	if err := os.WriteFile(out, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// What is published of a damaged file is exactly what the whole file shows at that time; behind the damage it goes on.
+func TestADamagedFileGoesOnFromTheNextKeyFrame(t *testing.T) {
+	for _, name := range []string{"clip.mp4", "clip.ts", "clip.mkv"} {
+		t.Run(name, func(t *testing.T) {
+			log := &logged{}
+			conn := connect(t, log)
+			d := detect(t, conn, "*")
+			whole := testclip.Make(t, name, "testsrc2=size=320x180:rate=25:duration=4",
+				"-c:v libx264 -preset medium -tune zerolatency -g 10 -pix_fmt yuv420p")
+			clean := newCamera(t, conn, log, CameraConfig{Name: "clean", Source: whole, Pace: PaceFast})
+			damaged := newCamera(t, conn, log, CameraConfig{Name: "damaged", Source: damagedCopy(t, whole), Pace: PaceFast})
+			for _, cam := range []*Camera{clean, damaged} {
+				if err := cam.Run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sums, got, last := map[uint32]bool{}, 0, shot{}
+			for _, s := range d.all() {
+				if s.Camera == "clean" {
+					sums[s.sum] = true
+					continue
+				}
+				if got, last = got+1, s; !sums[s.sum] {
+					t.Errorf("frame %d at %d shows what the whole file never does", s.Seq, s.RTPTimestamp)
+				}
+			}
+			s := damaged.Stats()
+			if len(sums) != 100 || got < 50 || got == 100 || s.Dropped["corrupt"] == 0 {
+				t.Errorf("%d frames whole, %d damaged, %+v", len(sums), got, s)
+			}
+			if last.RTPTimestamp < 90*3600 {
+				t.Errorf("the last frame is of %d: it did not go on behind the damage", last.RTPTimestamp)
+			}
+		})
+	}
+}
+
+func TestATruncatedFileIsPlayedAsFarAsItGoes(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	d := detect(t, conn, "gate")
+	whole := testclip.Counter(t, "clip.ts", 40, 25, testclip.Lossless)
+	content, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(whole, content[:len(content)/2+77], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := newCamera(t, conn, log, CameraConfig{Source: whole, Pace: PaceFast}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	shots := d.all()
+	if len(shots) < 10 || len(shots) > 30 {
+		t.Errorf("%d frames of half the file", len(shots))
+	}
+	for i, s := range shots {
+		if testclip.CounterOf(s.luma) != i {
+			t.Errorf("frame %d shows %d", i, testclip.CounterOf(s.luma))
+		}
+	}
+}
+
+func TestFilesThatCannotBePlayedFailWithTheReason(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text.mp4")
+	if err := os.WriteFile(text, []byte(strings.Repeat("no video\n", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := &logged{}
+	conn := connect(t, log)
+	events := make(chan *bus.Event, 10)
+	s, err := conn.SubscribeEvents("gate", func(e *bus.Event) { events <- e })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for source, want := range map[string]string{
+		filepath.Join(t.TempDir(), "missing.mp4"): "there is no such file; check the path",
+		t.TempDir(): "it is a directory; name a video file in it",
+		text:        "name a video file",
+	} {
+		cam := newCamera(t, conn, log, CameraConfig{Source: source})
+		err := cam.Run(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), source) {
+			t.Errorf("run %s: %v", source, err)
+		}
+		if strings.Contains(source, "missing") && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("run %s: %v is not fs.ErrNotExist", source, err)
+		}
+		if st := cam.Stats(); st.State != StateFailed || st.Cause != err.Error() {
+			t.Errorf("stats %+v", st)
+		}
+		select {
+		case e := <-events:
+			if e.Type != bus.EventCameraOffline || !strings.Contains(e.Cause, want) {
+				t.Errorf("event %+v", e)
+			}
+		case <-time.After(patience):
+			t.Error("no event")
+		}
+	}
+}
+
+func TestEventsAndStatusTellOfTheCamera(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	events, states := make(chan *bus.Event, 10), make(chan *bus.Status, 10)
+	es, err := conn.SubscribeEvents("gate", func(e *bus.Event) { events <- e })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer es.Close()
+	ss, err := conn.SubscribeStatus("gate", func(s *bus.Status) { states <- s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ss.Close()
+	detect(t, conn, "gate")
+	cam := newCamera(t, conn, log, CameraConfig{Source: testclip.Counter(t, "clip.mp4", 5, 25, testclip.Lossless), Pace: PaceFast})
+	if err := cam.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bus.Event{{Type: bus.EventCameraOnline}, {Type: bus.EventCameraOffline, Cause: "end of file"}} {
+		select {
+		case e := <-events:
+			if e.Type != want.Type || e.Cause != want.Cause || e.Camera != "gate" || e.Label != bus.CameraLabel || e.Session == "" {
+				t.Errorf("event %+v, want %s %q", e, want.Type, want.Cause)
+			}
+		case <-time.After(patience):
+			t.Fatalf("no %s", want.Type)
+		}
+	}
+	for {
+		select {
+		case s := <-states:
+			if s.Role != "ingest" || s.ID != "gate" {
+				t.Fatalf("status %+v", s)
+			}
+			if s.State == string(StateEnded) {
+				if s.Counters["frames"] != 5 || s.Counters["width"] != 64 {
+					t.Errorf("status %+v", s)
+				}
+				return
+			}
+		case <-time.After(patience):
+			t.Fatal("no status of the end")
+		}
+	}
+}
+
+func TestAnUnreachableCameraIsTriedAgainAndLeaksNoPassword(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	came := make(chan struct{}, 100)
+	refusing := serveTCP(t, func(c net.Conn) {
+		c.Close()
+		came <- struct{}{}
+	})
+	cam := newCamera(t, conn, log, CameraConfig{Source: "rtsp://user:" + secretEscaped + "@" + refusing + "/1"})
+	stop := run(t, cam)
+	for range 3 {
+		select {
+		case <-came:
+		case <-time.After(patience):
+			t.Fatalf("it is not tried again: %+v", cam.Stats())
+		}
+	}
+	s := cam.Stats()
+	if err := stop(); err != nil || s.Cause == "" || s.Reconnects < 2 {
+		t.Errorf("stopped: %v; %+v", err, s)
+	}
+	checkSecrets(t, s.Cause)
+	checkSecrets(t, log.String())
+}
+
+func TestCameraConfigurationsAreChecked(t *testing.T) {
+	log := &logged{}
+	conn := connect(t, log)
+	_, err := NewCamera(CameraConfig{
+		Name: "a.b>", Source: "clip.mp4", Transport: "fax", Pace: "slow", JPEGQuality: 101, MaxFPS: -1, Threads: 99,
+		Tiles: TilesConfig{Policy: "all", Size: 8, Overlap: 2},
+	}, conn, log.logger())
+	if err == nil {
+		t.Fatal("it was taken")
+	}
+	for _, word := range []string{"camera", "transport", "pace", "quality", "fps", "threads", "policy", "size", "overlap"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("nothing about %s in: %v", word, err)
+		}
+	}
+	for source, want := range map[string]string{
+		"":                              "has no source",
+		"ftp://u:" + secret + "@host/x": "no scheme that a camera may have",
+		"http://169.254.169.254/":       "no scheme that a camera may have",
+	} {
+		_, err := NewCamera(CameraConfig{Name: "gate", Source: source}, conn, log.logger())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("source %q: %v", source, err)
+			continue
+		}
+		checkSecrets(t, err.Error())
+	}
+}
+
+func TestSlotsStayBelowTheMemoryBound(t *testing.T) {
+	for _, c := range []struct{ w, h, want int }{{640, 480, 8}, {1920, 1080, 8}, {2560, 1440, 8}, {3840, 2160, 4}, {7680, 4320, 4}} {
+		if n := slotsFor(c.w, c.h); n != c.want {
+			t.Errorf("%dx%d: %d slots, want %d", c.w, c.h, n, c.want)
+		}
+	}
+}
+
+// BenchmarkOwner plays a 4K file in a loop, a detector answering, and counts everything in the process: decoding, copying,
+// publishing, the broker, and the answers.
+func BenchmarkOwner(b *testing.B) {
+	log := &logged{}
+	conn := connect(b, log)
+	source := testclip.Shared(b, "mosaic-4k.mp4")
+	answered := make(chan struct{}, 1)
+	s, err := conn.SubscribeFrames("gate", func(f *bus.Frame) {
+		_ = conn.PublishDetections(context.Background(), &bus.Detections{
+			Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock, Model: "none@00000000",
+			Frame: bus.Size{Width: f.Width, Height: f.Height}, Tiles: bus.Tiles{Policy: f.Policy, Run: 1, Of: 1},
+		})
+		signal(answered)
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	cam := newCamera(b, conn, log, CameraConfig{Source: source, Loop: true, Pace: PaceFast})
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- cam.Run(ctx) }()
+	<-answered
+	b.ReportAllocs()
+	for b.Loop() {
+		<-answered
+	}
+	cancel()
+	<-ended
+	st := cam.Stats()
+	b.ReportMetric(float64(st.DecodeTotal.Microseconds())/1000/float64(st.Frames), "decode-ms/frame")
+}

@@ -1,0 +1,73 @@
+// The thin shim over libavcodec, libavformat and libswscale (FFmpeg 5 to 8). Every function that returns an int returns
+// a negative AVERROR on failure; sl_error_text turns it into words.
+#ifndef SIGHTLINE_DECODE_SHIM_H
+#define SIGHTLINE_DECODE_SHIM_H
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define SL_MAX_SIDE 16384
+#define SL_MAX_PIXELS 40000000
+
+// What a container says about a stream. Plain numbers, so that it can travel as a Go value.
+typedef struct {
+    char codec[32];
+    uint32_t tag;
+    int width, height, bits, delay, pixel_format, block_align, profile, level, colour_range, colour_space;
+    int64_t frame_duration; // ns, 0 = unknown
+    const uint8_t *extradata; // only out of a demuxer, whose it stays
+    int extradata_len;
+} sl_parameters;
+
+typedef struct {
+    AVCodecContext *ctx;
+    AVPacket *packet;
+    AVFrame *frame;     // the picture that was received last
+    AVFrame *converted; // only for formats that are not 4:2:0, when the target is not aligned
+    struct SwsContext *sws;
+    // of the picture in frame:
+    int width, height, key, corrupt, full_range, bt709;
+    int64_t pts;
+    atomic_int complaint; // libavcodec covered damage up while it decoded
+} sl_decoder;
+
+enum { SL_NONE = 0, SL_PICTURE = 1 };
+
+int sl_decoder_open(sl_decoder **out, const sl_parameters *p, const uint8_t *extradata, int extradata_len, int threads);
+int sl_decoder_send(sl_decoder *d, const uint8_t *data, int len, int64_t pts, int discard);
+int sl_decoder_receive(sl_decoder *d); // SL_NONE: send more; SL_PICTURE: d->frame holds one
+int sl_decoder_copy(sl_decoder *d, uint8_t *y, uint8_t *u, uint8_t *v, int stride_y, int stride_c);
+void sl_decoder_be_lenient(sl_decoder *d); // conceal what is damaged, and flag it, where it was refused before
+void sl_decoder_flush(sl_decoder *d);
+void sl_decoder_close(sl_decoder *d);
+int sl_decoder_exists(const char *codec);
+
+typedef struct {
+    AVFormatContext *fmt;
+    AVIOContext *io;
+    AVPacket *packet;
+    int fd, stream;
+    int64_t position, size;
+    atomic_int stop; // set from any thread: makes whatever is running return soon
+    char container[32];
+    // of the packet that was read last, ns; AV_NOPTS_VALUE = unknown
+    int64_t pts, dts, duration;
+    int key, corrupt, discard;
+} sl_demuxer;
+
+enum { SL_ERROR_PLAYLIST = -1000001, SL_ERROR_NO_VIDEO = -1000002 };
+
+sl_demuxer *sl_demuxer_new(int fd);
+int sl_demuxer_open(sl_demuxer *d);
+void sl_demuxer_parameters(sl_demuxer *d, sl_parameters *out);
+int sl_demuxer_read(sl_demuxer *d); // 1: d->packet holds one; 0: the end
+void sl_demuxer_interrupt(sl_demuxer *d);
+void sl_demuxer_free(sl_demuxer *d);
+
+void sl_error_text(int code, char *buffer, int size);
+int sl_is_fatal(int code); // out of memory, as opposed to bad data
+void sl_listen(void); // takes libav's log lines, once for the process
+#endif
