@@ -1,0 +1,129 @@
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/picture"
+)
+
+// ErrStale is returned by Detect when the picture was taken back by its owner before it was read.
+var ErrStale = errors.New("the picture was taken back by its owner")
+
+// Engine runs one model on all processors. It is safe for concurrent use.
+type Engine struct {
+	spec    models.Spec
+	model   string   // its id
+	filters []Filter // by class
+	lanes   int
+	jobs    chan job // unbuffered: waiting frames take turns, region by region
+	frames  sync.Pool
+	running sync.WaitGroup
+}
+
+// Result is what was found in one frame. Prepare and Infer are summed over its regions.
+type Result struct {
+	Objects               []bus.Object // never nil; by falling score
+	Prepare, Infer, Merge time.Duration
+}
+
+// Open loads and checks the model, makes the sessions and tries each of them once.
+func Open(cfg Config, log *slog.Logger) (*Engine, error) {
+	spec, err := models.Load(cfg.Model)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Batch > 1 {
+		return nil, fmt.Errorf("open model %s: it has a fixed batch of %d: must be 1 or any; export it again", cfg.Model, spec.Batch)
+	}
+	if err := cfg.validate(spec.Labels); err != nil {
+		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
+	}
+	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: make(chan job)}
+	e.frames.New = func() any { return newFrame(cfg.iou()) }
+	if e.lanes = cfg.Workers; e.lanes == 0 {
+		e.lanes = runtime.GOMAXPROCS(0)
+	}
+	for range e.lanes {
+		l, err := openLane(cfg, spec)
+		if err != nil {
+			e.Close()
+			return nil, err
+		}
+		e.running.Go(func() { l.run(e.jobs) })
+	}
+	log.Info("model loaded", "model", spec.ID(), "family", spec.Family, "input", fmt.Sprintf("%dx%d", spec.Width, spec.Height),
+		"labels", len(spec.Labels), "facts", spec.Source, "workers", e.lanes, "max_batch_size", cfg.batch(spec))
+	return e, nil
+}
+
+// openLane makes a session and runs it empty, so that a model that cannot run is refused before the first frame.
+func openLane(cfg Config, spec models.Spec) (*lane, error) {
+	n := cfg.batch(spec)
+	session, err := onnx.Open(onnx.Options{
+		Library: cfg.Library, Model: spec.Path, Device: cfg.Device, Threads: 1,
+		Input:  onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
+		Output: onnx.Tensor{Name: spec.Output, Shape: spec.OutputShape(n)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, batch := range []int{n, 1} {
+		if err := session.Run(batch); err != nil {
+			return nil, errors.Join(fmt.Errorf("open model %s: a batch of %d: %w", cfg.Model, batch, err), session.Close())
+		}
+	}
+	return newLane(cfg, spec, session), nil
+}
+
+// Spec describes the model.
+func (e *Engine) Spec() models.Spec { return e.spec }
+
+// Workers is the number of sessions, which is the number of regions or batches that are looked at at once.
+func (e *Engine) Workers() int { return e.lanes }
+
+// Close ends the workers and frees their sessions. No Detect may run or follow.
+func (e *Engine) Close() {
+	close(e.jobs)
+	e.running.Wait()
+}
+
+// Detect looks at the regions of a picture; no regions means the whole frame. The picture is only read.
+// valid, if not nil, is asked each time pixels were read; false makes Detect return ErrStale.
+// onPrepared, if not nil, is called exactly once, as soon as no pixel of pic is needed any more, also when Detect fails.
+// Both may be called from another goroutine, one at a time.
+func (e *Engine) Detect(ctx context.Context, pic *picture.I420, regions []bus.Region, valid func() bool, onPrepared func()) (Result, error) {
+	f := e.frames.Get().(*frame)
+	defer e.frames.Put(f)
+	f.begin(pic, regions, valid, onPrepared)
+	if err := f.check(); err != nil {
+		f.fail(err)
+		f.skip(len(f.regions))
+	} else {
+		e.send(ctx, f)
+	}
+	f.unfinished.Wait()
+	return f.end(&e.spec, e.filters)
+}
+
+// send hands the regions out. When ctx ends, those that nobody took are given up; those that were taken are waited for, because
+// they read the picture.
+func (e *Engine) send(ctx context.Context, f *frame) {
+	for i := range f.regions {
+		select {
+		case e.jobs <- job{f, i}:
+		case <-ctx.Done():
+			f.fail(ctx.Err())
+			f.skip(len(f.regions) - i)
+			return
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package detect
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/pipeline/picture"
+)
+
+// lane is one goroutine with a session of its own and all the scratch that it needs.
+type lane struct {
+	spec       models.Spec
+	session    *onnx.Session
+	letterbox  *picture.Letterboxer
+	decoder    *decoder
+	maxBatch   int
+	delay      time.Duration
+	timer      *time.Timer
+	items      []item // of the batch at hand
+	inputSize  int    // numbers of one item
+	outputSize int
+}
+
+// item is one region in a batch.
+type item struct {
+	job       job
+	transform picture.Transform
+	prepare   time.Duration
+}
+
+func newLane(cfg Config, spec models.Spec, session *onnx.Session) *lane {
+	n := cfg.batch(spec)
+	l := spec.Layout
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return &lane{
+		spec: spec, session: session, maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
+		letterbox: picture.NewLetterboxer(picture.Layout{RGB: l.RGB, Scale: l.Scale, Centre: l.Centre, Fill: l.Fill}),
+		decoder:   newDecoder(spec, cfg.thresholds(spec.Labels), cfg.iou()),
+		items:     make([]item, 0, n),
+		inputSize: len(session.Input()) / n, outputSize: len(session.Output()) / n,
+	}
+}
+
+// run works until jobs are closed.
+func (l *lane) run(jobs <-chan job) {
+	defer l.session.Close() //nolint:errcheck // frees memory; nobody is left to tell
+	for first := range jobs {
+		l.items = l.items[:0]
+		l.take(first)
+		l.gather(jobs)
+		l.infer()
+	}
+}
+
+// gather fills the batch with what comes from any camera until it is full or the delay is over.
+func (l *lane) gather(jobs <-chan job) {
+	if l.maxBatch == 1 || len(l.items) == 0 {
+		return
+	}
+	l.timer.Reset(l.delay)
+	defer l.timer.Stop()
+	for len(l.items) < l.maxBatch {
+		select {
+		case j, ok := <-jobs:
+			if !ok {
+				return
+			}
+			l.take(j)
+		case <-l.timer.C:
+			return
+		}
+	}
+}
+
+// take prepares the input of a region as the next item. A region that cannot be prepared fails its own frame only.
+func (l *lane) take(j job) {
+	f := j.frame
+	if f.failed.Load() {
+		f.skip(1)
+		return
+	}
+	started := time.Now()
+	r := f.regions[j.region]
+	n := len(l.items)
+	input := l.session.Input()[n*l.inputSize : (n+1)*l.inputSize]
+	transform, err := l.letterbox.Fill(input, l.spec.Width, l.spec.Height, f.pic, picture.Rect{X: r.X, Y: r.Y, W: r.W, H: r.H})
+	switch {
+	case err != nil:
+		f.fail(fmt.Errorf("prepare region %+v: %w", r, err))
+	case !f.stillValid():
+		f.fail(ErrStale)
+	default:
+		l.items = append(l.items, item{j, transform, time.Since(started)})
+		f.prepared(1)
+		return
+	}
+	f.skip(1)
+}
+
+// infer runs the batch and hands out what was found.
+func (l *lane) infer() {
+	n := len(l.items)
+	if n == 0 {
+		return
+	}
+	started := time.Now()
+	err := l.session.Run(n)
+	if err != nil && n > 1 {
+		l.inferEach()
+		return
+	}
+	share := time.Since(started) / time.Duration(n)
+	for i := range l.items {
+		l.finish(&l.items[i], l.session.Output()[i*l.outputSize:(i+1)*l.outputSize], share, err)
+	}
+}
+
+// inferEach runs the items of a failed batch one by one, so that a bad one fails alone.
+func (l *lane) inferEach() {
+	input := l.session.Input()
+	for i := range l.items {
+		started := time.Now()
+		if i > 0 {
+			copy(input[:l.inputSize], input[i*l.inputSize:(i+1)*l.inputSize])
+		}
+		err := l.session.Run(1)
+		l.finish(&l.items[i], l.session.Output()[:l.outputSize], time.Since(started), err)
+	}
+}
+
+// finish decodes the output of an item and gives its frame what was found. Decoding counts as inference: it is the network's tail.
+func (l *lane) finish(it *item, output []float32, infer time.Duration, err error) {
+	f := it.job.frame
+	defer f.unfinished.Done()
+	if err != nil {
+		f.fail(err)
+		return
+	}
+	started := time.Now()
+	found := l.decoder.decode(output)
+	f.merger.place(found, it.job.region, it.transform)
+	f.add(found, it.prepare, infer+time.Since(started))
+}

@@ -1,0 +1,208 @@
+// Package onnx runs networks with the onnxruntime library: fixed shapes, preallocated tensors, one thread a session.
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// Tensor names an input or output and its shape, batch included.
+type Tensor struct {
+	Name  string
+	Shape []int64
+}
+
+// Options say what to open and how to run it.
+type Options struct {
+	Library string // path of libonnxruntime.so; "": see FindLibrary
+	Model   string // path of the .onnx file
+	Device  string // "cpu" or ""
+	Threads int    // 0: one
+	Input   Tensor // float32; Shape[0] is the largest batch
+	Output  Tensor // float32; Shape[0] is the same
+}
+
+// Session is a loaded network with its buffers. It belongs to one goroutine.
+type Session struct {
+	session       *ort.DynamicAdvancedSession
+	input, output []float32
+	// batches[n-1] binds the first n items of the buffers: so a batch that is not full costs no more than it holds.
+	batches []batch
+	pins    runtime.Pinner // holds the buffers for the library
+}
+
+type batch struct {
+	input, output *ort.Tensor[float32]
+	binding       *ort.IoBinding
+}
+
+// Open loads the library, once a process, and the model. Only a model that was checked may be opened: see package models.
+func Open(o Options) (*Session, error) {
+	if o.Device != "" && o.Device != "cpu" {
+		return nil, fmt.Errorf("open model %s: device %.40q: must be cpu", o.Model, o.Device)
+	}
+	sizes, err := o.sizes()
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", o.Model, err)
+	}
+	if err := load(o.Library); err != nil {
+		return nil, err
+	}
+	s := &Session{input: make([]float32, sizes[0]), output: make([]float32, sizes[1])}
+	s.pins.Pin(&s.input[0])
+	s.pins.Pin(&s.output[0])
+	if err := s.open(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open model %s: %w", o.Model, err), s.Close())
+	}
+	return s, nil
+}
+
+// sizes gives the lengths of the buffers.
+func (o Options) sizes() (sizes [2]int, err error) {
+	for i, t := range []Tensor{o.Input, o.Output} {
+		size := int64(1)
+		for _, n := range t.Shape {
+			if n <= 0 || size > math.MaxInt32/n {
+				return sizes, fmt.Errorf("tensor %s %v: sizes must be positive and hold less than 2^31 numbers", t.Name, t.Shape)
+			}
+			size *= n
+		}
+		sizes[i] = int(size)
+	}
+	if len(o.Input.Shape) == 0 || len(o.Output.Shape) == 0 || o.Input.Shape[0] != o.Output.Shape[0] {
+		return sizes, fmt.Errorf("input %v and output %v must begin with the same batch", o.Input.Shape, o.Output.Shape)
+	}
+	return sizes, nil
+}
+
+func (s *Session) open(o Options) error {
+	options, err := sessionOptions(max(1, o.Threads))
+	if err != nil {
+		return err
+	}
+	defer options.Destroy() //nolint:errcheck // frees memory and cannot fail
+	s.session, err = ort.NewDynamicAdvancedSession(o.Model, []string{o.Input.Name}, []string{o.Output.Name}, options)
+	if err != nil {
+		return err
+	}
+	for n := int64(1); n <= o.Input.Shape[0]; n++ {
+		if err := s.bind(o, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sessionOptions are the same for every network.
+func sessionOptions(threads int) (*ort.SessionOptions, error) {
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	entries := [][2]string{
+		// Idle threads that spin take the processor from decoding.
+		{"session.intra_op.allow_spinning", "0"},
+		// This pass quantises float convolutions between DequantizeLinear and QuantizeLinear per tensor, silently, and ruins
+		// depthwise ones (seen in onnxruntime 1.32; delete when a release leaves them alone).
+		{"optimization.disable_specified_optimizers", "WeightBiasQuantization"},
+		// Weights outside the arena, which would round them up.
+		{"session.use_device_allocator_for_initializers", "1"},
+	}
+	errs := []error{
+		o.SetIntraOpNumThreads(threads),
+		o.SetInterOpNumThreads(1),
+		o.SetExecutionMode(ort.ExecutionModeSequential),
+		o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll),
+		o.SetLogSeverityLevel(ort.LoggingLevelError),
+	}
+	for _, e := range entries {
+		errs = append(errs, o.AddSessionConfigEntry(e[0], e[1]))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(fmt.Errorf("set session options: %w", err), o.Destroy())
+	}
+	return o, nil
+}
+
+// bind prepares the run of a batch of n over the first n items of the buffers.
+func (s *Session) bind(o Options, n int64) (err error) {
+	var b batch
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	if b.input, err = ort.NewTensor(withBatch(o.Input.Shape, n), s.input); err != nil {
+		return err
+	}
+	if b.output, err = ort.NewTensor(withBatch(o.Output.Shape, n), s.output); err != nil {
+		return err
+	}
+	if b.binding, err = s.session.CreateIoBinding(); err != nil {
+		return err
+	}
+	if err = b.binding.BindInput(o.Input.Name, b.input); err != nil {
+		return err
+	}
+	if err = b.binding.BindOutput(o.Output.Name, b.output); err != nil {
+		return err
+	}
+	s.batches = append(s.batches, b)
+	return nil
+}
+
+func withBatch(shape []int64, n int64) ort.Shape {
+	s := slices.Clone(shape)
+	s[0] = n
+	return s
+}
+
+func (b batch) close() error {
+	var errs []error
+	if b.binding != nil {
+		errs = append(errs, b.binding.Destroy())
+	}
+	if b.output != nil {
+		errs = append(errs, b.output.Destroy())
+	}
+	if b.input != nil {
+		errs = append(errs, b.input.Destroy())
+	}
+	return errors.Join(errs...)
+}
+
+// Input is the input of the largest batch, item after item. It stays the same for the session's life.
+func (s *Session) Input() []float32 { return s.input }
+
+// Output is the output of the last Run, item after item. It stays the same for the session's life.
+func (s *Session) Output() []float32 { return s.output }
+
+// Run computes the first n items of the batch, n from 1 to the largest.
+func (s *Session) Run(n int) error {
+	if n < 1 || n > len(s.batches) {
+		return fmt.Errorf("run network: a batch of %d: must be 1 to %d", n, len(s.batches))
+	}
+	if err := s.session.RunWithBinding(s.batches[n-1].binding); err != nil {
+		return fmt.Errorf("run network: %w", err)
+	}
+	return nil
+}
+
+// Close frees everything.
+func (s *Session) Close() error {
+	var errs []error
+	for _, b := range s.batches {
+		errs = append(errs, b.close())
+	}
+	if s.session != nil {
+		errs = append(errs, s.session.Destroy())
+	}
+	s.batches, s.session = nil, nil
+	s.pins.Unpin()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,149 @@
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/picture"
+)
+
+// reader takes one frame after the other through the engine, with a decoder and a picture of its own.
+type reader struct {
+	worker  *Worker
+	mapper  *bus.Mapper
+	decoder *picture.JPEGDecoder
+	decoded picture.I420 // EncodingJPEG: the picture at hand
+	mapped  picture.I420 // EncodingSHM: its planes, which belong to view
+	view    *bus.View    // nil for none
+	release func()       // releaseView, bound once
+	valid   func() bool  // viewValid, bound once
+}
+
+func newReader(w *Worker, mapper *bus.Mapper) (*reader, error) {
+	decoder, err := picture.NewJPEGDecoder()
+	if err != nil {
+		return nil, fmt.Errorf("detect: %w", err)
+	}
+	r := &reader{worker: w, mapper: mapper, decoder: decoder}
+	r.release, r.valid = r.releaseView, r.viewValid
+	return r, nil
+}
+
+func (r *reader) close() { r.decoder.Close() }
+
+// run works until ctx ends or the connection is closed. A frame that was taken is finished.
+func (r *reader) run(ctx context.Context, puller *bus.FramePuller) {
+	for {
+		f, err := puller.Next(ctx)
+		if err != nil {
+			return
+		}
+		r.frame(context.WithoutCancel(ctx), f)
+	}
+}
+
+// frame detects in one frame and publishes. Whatever is wrong with it ends with it.
+func (r *reader) frame(ctx context.Context, f *bus.Frame) {
+	w := r.worker
+	pulled := time.Now()
+	result, prepared, err := r.detect(ctx, f)
+	switch {
+	case errors.Is(err, ErrStale), errors.Is(err, bus.ErrStale):
+		w.counts.stale.Add(1)
+		return
+	case err != nil:
+		w.counts.bad.Add(1)
+		w.quiet.warn(w.log, "frame not detected", "camera", f.Camera, "session", f.Session, "seq", f.Seq, "error", err)
+		return
+	}
+	run := max(1, len(f.Regions))
+	err = w.conn.PublishDetections(ctx, &bus.Detections{
+		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
+		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: w.engine.model, Dropped: f.Dropped,
+		Tiles: bus.Tiles{Policy: f.Policy, Run: run, Of: run},
+		Timing: bus.Timing{
+			Decode: ms(f.Decode), Queue: ms(pulled.Sub(f.PublishedAt)), Prepare: ms(prepared + result.Prepare),
+			Infer: ms(result.Infer), Merge: ms(result.Merge), Total: ms(time.Since(f.CapturedAt)),
+		},
+		Objects: result.Objects,
+	})
+	if err != nil {
+		w.counts.failed.Add(1)
+		w.quiet.warn(w.log, "detections not published", "camera", f.Camera, "seq", f.Seq, "error", err)
+		return
+	}
+	w.counts.frames.Add(1)
+	w.counts.regions.Add(uint64(run))
+	w.counts.objects.Add(uint64(len(result.Objects)))
+}
+
+// detect opens the picture of a frame and looks at it. prepared is what opening took.
+func (r *reader) detect(ctx context.Context, f *bus.Frame) (result Result, prepared time.Duration, err error) {
+	started := time.Now()
+	switch f.Encoding {
+	case bus.EncodingJPEG:
+		if err := r.decode(f); err != nil {
+			return Result{}, 0, err
+		}
+		prepared = time.Since(started)
+		result, err = r.worker.engine.Detect(ctx, &r.decoded, f.Regions, nil, nil)
+	case bus.EncodingSHM:
+		if err := r.open(f); err != nil {
+			return Result{}, 0, err
+		}
+		prepared = time.Since(started)
+		result, err = r.worker.engine.Detect(ctx, &r.mapped, f.Regions, r.valid, r.release)
+	default:
+		err = fmt.Errorf("encoding %.40q: must be jpeg or shm", f.Encoding)
+	}
+	return result, prepared, err
+}
+
+func (r *reader) decode(f *bus.Frame) error {
+	if err := r.decoder.Decode(f.Body, &r.decoded); err != nil {
+		return err
+	}
+	return sameSize(&r.decoded, f)
+}
+
+// open takes hold of shared pixels; releaseView lets go of them.
+func (r *reader) open(f *bus.Frame) error {
+	view, err := r.mapper.Open(f.Ref)
+	if err != nil {
+		return err
+	}
+	p := view.Planes()
+	r.view = view
+	r.mapped = picture.I420{
+		Width: p.Width, Height: p.Height, Y: p.Y, U: p.U, V: p.V, StrideY: p.StrideY, StrideC: p.StrideC,
+		Matrix: picture.Matrix(p.Matrix), FullRange: p.FullRange,
+	}
+	if err := sameSize(&r.mapped, f); err != nil {
+		r.releaseView()
+		return err
+	}
+	return nil
+}
+
+func (r *reader) releaseView() {
+	r.view.Release()
+	r.view, r.mapped = nil, picture.I420{}
+}
+
+func (r *reader) viewValid() bool { return r.view.Valid() }
+
+// sameSize refuses a picture that is not what its header says: its boxes would lie elsewhere.
+func sameSize(p *picture.I420, f *bus.Frame) error {
+	if p.Width != f.Width || p.Height != f.Height {
+		return fmt.Errorf("the picture is %dx%d, but its header says %dx%d: they must be equal", p.Width, p.Height, f.Width, f.Height)
+	}
+	return nil
+}
+
+// ms writes a duration as messages do. Clocks of two hosts may differ: no duration is negative.
+func ms(d time.Duration) float64 {
+	return max(0, float64(d.Round(time.Microsecond))/float64(time.Millisecond))
+}

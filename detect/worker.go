@@ -1,0 +1,167 @@
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+)
+
+const (
+	// pool is the name under which all detectors of a broker share the frames.
+	pool = "detect"
+	// lastFrames is how long a worker that is told to stop still takes frames: those that were captured before.
+	lastFrames  = 300 * time.Millisecond
+	statusEvery = 5 * time.Second
+)
+
+// Worker pulls frames from the bus and publishes what the engine finds in them.
+type Worker struct {
+	engine *Engine
+	conn   *bus.Conn
+	log    *slog.Logger
+	id     string // of this process among detectors
+	quiet  quiet
+	counts counts
+}
+
+// Stats count what a worker did since it was made.
+type Stats struct {
+	Frames  uint64 // detected and published
+	Regions uint64 // that went through the network for them
+	Objects uint64 // published
+	Stale   uint64 // pictures that were gone before they were read
+	Bad     uint64 // frames that could not be read or detected
+	Failed  uint64 // detections that could not be published
+}
+
+type counts struct{ frames, regions, objects, stale, bad, failed atomic.Uint64 }
+
+// NewWorker makes a worker; Run makes it work.
+func NewWorker(engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
+	return &Worker{engine: engine, conn: conn, log: log, id: processName()}
+}
+
+// processName is unlike that of other processes on this and other hosts, and fit for a subject.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host" // the number still tells processes apart
+	}
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, host)
+	return fmt.Sprintf("%.48s-%d", clean, os.Getpid())
+}
+
+// Run works until ctx ends. Frames that were captured by then are still detected.
+func (w *Worker) Run(ctx context.Context) error {
+	mapper := bus.NewMapper()
+	defer mapper.Close() //nolint:errcheck // unmaps; nobody reads any more
+	// One frame more than there are lanes, so that none waits for the bus.
+	readers := make([]*reader, w.engine.Workers()+1)
+	for i := range readers {
+		r, err := newReader(w, mapper)
+		if err != nil {
+			return err
+		}
+		defer r.close()
+		readers[i] = r
+	}
+	puller, err := w.conn.PullFrames(ctx, pool)
+	if err != nil {
+		return err
+	}
+	pulling, stop := outlast(ctx, lastFrames)
+	defer stop()
+	var running sync.WaitGroup
+	for _, r := range readers {
+		running.Go(func() { r.run(pulling, puller) })
+	}
+	running.Go(func() { w.report(ctx) })
+	running.Wait()
+	if ctx.Err() == nil {
+		return errors.New("detect: the connection to the broker was closed")
+	}
+	return ctx.Err()
+}
+
+// outlast gives a context that ends some time after ctx.
+func outlast(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// report publishes the worker's state until ctx ends.
+func (w *Worker) report(ctx context.Context) {
+	every := time.NewTicker(statusEvery)
+	defer every.Stop()
+	for {
+		if err := w.conn.PublishStatus(ctx, w.status()); err != nil && ctx.Err() == nil {
+			w.quiet.warn(w.log, "status not published", "error", err)
+		}
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *Worker) status() *bus.Status {
+	s := w.Stats()
+	return &bus.Status{
+		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", At: time.Now().UTC(),
+		Counters: map[string]float64{
+			"frames": float64(s.Frames), "regions": float64(s.Regions), "objects": float64(s.Objects),
+			"stale": float64(s.Stale), "bad": float64(s.Bad), "failed": float64(s.Failed),
+		},
+	}
+}
+
+// Stats may be called at any time.
+func (w *Worker) Stats() Stats {
+	c := &w.counts
+	return Stats{
+		Frames: c.frames.Load(), Regions: c.regions.Load(), Objects: c.objects.Load(),
+		Stale: c.stale.Load(), Bad: c.bad.Load(), Failed: c.failed.Load(),
+	}
+}
+
+// quiet lets one log line a second through and says how many it kept back.
+type quiet struct {
+	mu   sync.Mutex // protects what follows
+	last time.Time
+	kept int
+}
+
+func (q *quiet) warn(log *slog.Logger, message string, args ...any) {
+	q.mu.Lock()
+	now := time.Now()
+	if now.Sub(q.last) < time.Second {
+		q.kept++
+		q.mu.Unlock()
+		return
+	}
+	kept := q.kept
+	q.last, q.kept = now, 0
+	q.mu.Unlock()
+	if kept > 0 {
+		args = append(args, "not_shown", kept)
+	}
+	log.Warn(message, args...)
+}
