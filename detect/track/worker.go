@@ -1,0 +1,220 @@
+package track
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+)
+
+const (
+	maxCameras  = 4096                   // followed at one time; of more, the one that was silent for longest is forgotten
+	sweepEvery  = time.Second            // between two looks for silent cameras
+	quiet       = 100 * time.Millisecond // without a frame: what was on its way when Run was stopped has come
+	endPatience = 2 * time.Second        // for that, and again for the last messages
+)
+
+// Worker follows the objects of all cameras: it takes detections from the bus and publishes tracks and events. The role runs
+// once in an installation: a second worker would publish every track a second time, with ids of its own. It may be restarted
+// at any moment: tracks then begin anew, and their ids are above all that were given before in the same session.
+type Worker struct {
+	conn *bus.Conn
+	cfg  Config
+	log  *slog.Logger
+
+	mu      sync.Mutex // protects what follows
+	cameras map[string]*camera
+	stats   Stats
+	said    time.Time // when a failure was logged
+}
+
+// Stats count what a worker did since it was made.
+type Stats struct {
+	Cameras int    // followed now
+	Frames  uint64 // tracked and published
+	Objects uint64 // published with an id
+	Events  uint64 // published
+	Late    uint64 // frames older than one that was tracked already, or of a session that is over
+	Refused uint64 // objects that began no track because the camera had Config.MaxTracks
+	Failed  uint64 // messages that could not be published
+}
+
+// camera is what the worker remembers of one camera.
+type camera struct {
+	session string
+	retired string // the session before; what detectors still have of it comes late
+	seq     uint64
+	heard   time.Time // by the clock of this process
+	tracker *Tracker
+}
+
+// NewWorker makes a worker; Run makes it work. The zero Config has all defaults.
+func NewWorker(conn *bus.Conn, cfg Config, log *slog.Logger) *Worker {
+	return &Worker{conn: conn, cfg: cfg.withDefaults(), log: log, cameras: map[string]*camera{}}
+}
+
+// Run works until ctx ends; then it takes what is still on its way, and ends every track and tells of it. It fails at once
+// where the configuration is not valid or the connection is closed.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.cfg.Validate(); err != nil {
+		return fmt.Errorf("track: %w", err)
+	}
+	publish := context.WithoutCancel(ctx)
+	sub, err := w.conn.SubscribeDetections("*", func(d *bus.Detections) { w.take(publish, d, time.Now()) })
+	if err != nil {
+		return fmt.Errorf("track: %w", err)
+	}
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			w.sweep(publish, now)
+		case <-ctx.Done():
+			w.drain()
+			sub.Close()
+			last, cancel := context.WithTimeout(publish, endPatience)
+			defer cancel()
+			w.endAll(last)
+			return nil
+		}
+	}
+}
+
+// drain returns when no frame came for a moment.
+func (w *Worker) drain() {
+	tick := time.NewTicker(quiet)
+	defer tick.Stop()
+	for range endPatience / quiet {
+		before := w.Stats()
+		<-tick.C
+		if w.Stats() == before {
+			return
+		}
+	}
+}
+
+// Stats may be called at any time from any goroutine.
+func (w *Worker) Stats() Stats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.stats
+	s.Cameras = len(w.cameras)
+	return s
+}
+
+// take tracks one frame and publishes what came of it. No publishing waits for the broker, so the lock may be held.
+func (w *Worker) take(ctx context.Context, d *bus.Detections, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.follow(ctx, d, now)
+	if c == nil {
+		w.stats.Late++
+		return
+	}
+	c.seq, c.heard = d.Seq, now
+	refused := c.tracker.Refused()
+	tracks, events := c.tracker.Update(d)
+	w.stats.Refused += c.tracker.Refused() - refused
+	w.publish(ctx, d, tracks)
+	w.tell(ctx, events)
+}
+
+// follow finds the camera of a frame; nil where the frame is late. A new session ends the tracks of the one before.
+func (w *Worker) follow(ctx context.Context, d *bus.Detections, now time.Time) *camera {
+	c := w.cameras[d.Camera]
+	switch {
+	case c == nil:
+		w.makeRoom(ctx)
+		c = &camera{}
+		w.cameras[d.Camera] = c
+	case c.session == d.Session:
+		if d.Seq <= c.seq {
+			return nil
+		}
+		return c
+	// Were it not for the time, the retired session of two that are published at once could never come back.
+	case c.retired == d.Session && now.Sub(c.heard) <= w.cfg.Lost:
+		return nil
+	default:
+		w.tell(ctx, c.tracker.End())
+	}
+	c.retired, c.session = c.session, d.Session
+	c.tracker = NewTracker(w.cfg, d.Camera, d.Session)
+	return c
+}
+
+// makeRoom forgets the camera that was silent for longest where there are too many.
+func (w *Worker) makeRoom(ctx context.Context) {
+	if len(w.cameras) < maxCameras {
+		return
+	}
+	var oldest string
+	for name, c := range w.cameras {
+		if oldest == "" || c.heard.Before(w.cameras[oldest].heard) {
+			oldest = name
+		}
+	}
+	w.tell(ctx, w.cameras[oldest].tracker.End())
+	delete(w.cameras, oldest)
+}
+
+// sweep ends the tracks of cameras that fell silent, and forgets those that stay so.
+func (w *Worker) sweep(ctx context.Context, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, c := range w.cameras {
+		silent := now.Sub(c.heard)
+		if silent > w.cfg.Lost+sweepEvery {
+			w.tell(ctx, c.tracker.End())
+		}
+		if silent > w.cfg.Forget {
+			delete(w.cameras, name)
+		}
+	}
+}
+
+// endAll ends all tracks and forgets all cameras.
+func (w *Worker) endAll(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, c := range w.cameras {
+		w.tell(ctx, c.tracker.End())
+		delete(w.cameras, name)
+	}
+}
+
+func (w *Worker) publish(ctx context.Context, d *bus.Detections, tracks []bus.TrackObject) {
+	err := w.conn.PublishTracks(ctx, &bus.Tracks{
+		Schema: bus.SchemaTracks, Camera: d.Camera, Session: d.Session, Seq: d.Seq, CapturedAt: d.CapturedAt, Clock: d.Clock,
+		RTPTimestamp: d.RTPTimestamp, Frame: d.Frame, Model: d.Model, Objects: tracks,
+	})
+	if err != nil {
+		w.failed(err)
+		return
+	}
+	w.stats.Frames++
+	w.stats.Objects += uint64(len(tracks))
+}
+
+func (w *Worker) tell(ctx context.Context, events []bus.Event) {
+	for i := range events {
+		if err := w.conn.PublishEvent(ctx, &events[i]); err != nil {
+			w.failed(err)
+			continue
+		}
+		w.stats.Events++
+	}
+}
+
+// failed counts a message that nobody gets, and says so once a second at most.
+func (w *Worker) failed(err error) {
+	w.stats.Failed++
+	if now := time.Now(); now.Sub(w.said) >= time.Second {
+		w.said = now
+		w.log.Warn("could not publish tracks", "cause", err, "failed", w.stats.Failed)
+	}
+}
