@@ -1,0 +1,163 @@
+package evaluate
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sightline/sightline/detect"
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/picture"
+)
+
+// Options say what to detect in and how.
+type Options struct {
+	Data     string                // folder with images/ and instances.json in COCO form
+	Out      string                // results file, COCO form
+	Tiles    bus.Policy            // off or grid; "": off
+	Size     int                   // of a tile, pixels; 0: DefaultTileSize
+	Overlap  float64               // share of a tile that neighbours have in common; 0: DefaultOverlap
+	Progress func(done, total int) // called after every picture, one at a time; may be nil
+}
+
+// Defaults of the grid.
+const (
+	DefaultTileSize = 640
+	DefaultOverlap  = 0.2
+)
+
+// Summary tells what was done.
+type Summary struct {
+	Images     int `json:"images"`
+	Detections int `json:"detections"`
+}
+
+// result is one line of a COCO results file.
+type result struct {
+	ImageID    int64      `json:"image_id"`
+	CategoryID int64      `json:"category_id"`
+	Box        [4]float32 `json:"bbox"` // x, y, width, height
+	Score      float32    `json:"score"`
+}
+
+// DetectCOCO runs the engine over every picture of a COCO folder and writes the results file, whole or not at all. Results are
+// ordered by picture and falling score, so that equal runs give equal files.
+func DetectCOCO(ctx context.Context, engine *detect.Engine, o Options) (Summary, error) {
+	in, err := ReadInstances(filepath.Join(o.Data, "instances.json"))
+	if err != nil {
+		return Summary{}, err
+	}
+	categories, err := in.categories(engine.Spec().Labels)
+	if err != nil {
+		return Summary{}, fmt.Errorf("read annotations %s: %w", o.Data, err)
+	}
+	r := &cocoRun{Options: o, engine: engine, categories: categories, total: len(in.Images), results: []result{}}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(engine.Workers() + 1) // one is read while the others are looked at
+	for _, image := range in.Images {
+		group.Go(func() error { return r.detect(ctx, image) })
+	}
+	if err := group.Wait(); err != nil {
+		return Summary{}, err
+	}
+	slices.SortFunc(r.results, byImage)
+	if err := writeResults(o.Out, r.results); err != nil {
+		return Summary{}, fmt.Errorf("write results: %w", err)
+	}
+	return Summary{Images: r.total, Detections: len(r.results)}, nil
+}
+
+// cocoRun is one pass over a folder.
+type cocoRun struct {
+	Options
+	engine     *detect.Engine
+	categories []Category // by class; without a name where the data has none
+	total      int
+
+	mu      sync.Mutex // protects what follows
+	done    int
+	results []result
+}
+
+func (r *cocoRun) detect(ctx context.Context, image Image) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	path := filepath.Join(r.Data, "images", image.FileName)
+	pic, err := picture.DecodeFile(path)
+	if err != nil {
+		return err
+	}
+	if pic.Width != image.Width || pic.Height != image.Height {
+		return fmt.Errorf("picture %s is %dx%d, but instances.json says %dx%d: they must be equal", path, pic.Width, pic.Height, image.Width, image.Height)
+	}
+	found, err := r.engine.Detect(ctx, pic, r.regions(pic), nil, nil)
+	if err != nil {
+		return fmt.Errorf("detect in %s: %w", path, err)
+	}
+	r.add(image, found.Objects)
+	return nil
+}
+
+func (r *cocoRun) regions(pic *picture.I420) []bus.Region {
+	if r.Tiles != bus.PolicyGrid {
+		return nil
+	}
+	size, overlap := cmp.Or(r.Size, DefaultTileSize), cmp.Or(r.Overlap, DefaultOverlap)
+	return bus.GridRegions(pic.Width, pic.Height, size, overlap)
+}
+
+func (r *cocoRun) add(image Image, objects []bus.Object) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, o := range objects {
+		if c := r.categories[o.ClassID]; c.Name != "" {
+			b := o.Box
+			r.results = append(r.results, result{image.ID, c.ID, [4]float32{b[0], b[1], b[2] - b[0], b[3] - b[1]}, o.Score})
+		}
+	}
+	if r.done++; r.Progress != nil {
+		r.Progress(r.done, r.total)
+	}
+}
+
+func byImage(a, b result) int {
+	if c := cmp.Compare(a.ImageID, b.ImageID); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(b.Score, a.Score); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(a.CategoryID, b.CategoryID); c != 0 {
+		return c
+	}
+	return slices.Compare(a.Box[:], b.Box[:])
+}
+
+// writeResults writes beside the file and renames, so that nobody reads half of it.
+func writeResults(path string, results []result) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	w := bufio.NewWriter(f)
+	err = errors.Join(json.NewEncoder(w).Encode(results), w.Flush(), f.Chmod(0o644), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
