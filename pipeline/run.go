@@ -1,0 +1,232 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sightline/sightline/detect"
+	"github.com/sightline/sightline/detect/track"
+	"github.com/sightline/sightline/ingest"
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/sinks"
+)
+
+// Run lives one process's life: it starts the roles, works until ctx ends or every file has been played, and stops the roles in
+// order, so that what was captured is still detected and written. stderr takes the log.
+func Run(ctx context.Context, cfg Config, roles Roles, stderr io.Writer) error {
+	p := &process{cfg: cfg, roles: roles, log: newLogger(cfg.Log, stderr)}
+	defer p.close()
+	if err := p.open(ctx); err != nil {
+		return err
+	}
+	p.greet(stderr)
+	return runStages(ctx, p.stages())
+}
+
+// process holds what one process runs; roles that it does not have stay nil.
+type process struct {
+	cfg      Config
+	roles    Roles
+	log      *slog.Logger
+	listener net.Listener
+	server   *bus.Server
+	conn     *bus.Conn
+	whip     *ingest.WHIP
+	cameras  []*ingest.Camera
+	engine   *detect.Engine
+	detector *detect.Worker
+	tracker  *track.Worker
+	sinks    *sinks.Server
+	ndjson   *sinks.NDJSON
+}
+
+// open makes everything that can fail before the first frame: ports first, since a second process on the same machine is the
+// most common fault, then the model, then the broker, which may take for ever.
+func (p *process) open(ctx context.Context) error {
+	if p.roles.Has(RoleIngest) && !p.roles.Has(RoleSinks) && len(p.cfg.Cameras) == 0 {
+		return errors.New("no cameras: give a source, such as `sightline run clip.mp4`, or a configuration with cameras (-c FILE)")
+	}
+	var err error
+	if p.listener, err = listen(p.cfg.HTTP.Listen); err != nil {
+		return err
+	}
+	if p.roles.Has(RoleDetect) {
+		if err := p.openEngine(); err != nil {
+			return err
+		}
+	}
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	return p.openRoles()
+}
+
+func (p *process) openEngine() (err error) {
+	for _, d := range p.cfg.Detectors {
+		p.engine, err = OpenEngine(p.cfg, d, p.log)
+	}
+	return err
+}
+
+// OpenEngine loads the model of a detector and makes its sessions, exactly as a running detector has them.
+func OpenEngine(cfg Config, d DetectorConfig, log *slog.Logger) (*detect.Engine, error) {
+	model, err := findModel(d.Model)
+	if err != nil {
+		return nil, err
+	}
+	filters := make(map[string]detect.Filter, len(cfg.Objects.Filters))
+	for label, f := range cfg.Objects.Filters {
+		filters[label] = detect.Filter{MinScore: f.MinScore, MinArea: f.MinArea, MaxArea: f.MaxArea}
+	}
+	return detect.Open(detect.Config{
+		Model: model, Library: cfg.ONNXRuntime.Library, Device: d.Device, Workers: d.Workers,
+		MaxBatch: d.MaxBatchSize, MaxQueueDelay: time.Duration(d.MaxQueueDelay), Score: d.MinScore,
+		Labels: cfg.Objects.Track, Filters: filters,
+	}, log)
+}
+
+func (p *process) connect(ctx context.Context) (err error) {
+	cfg := p.cfg.Bus
+	if cfg.URL == "" {
+		p.server, err = bus.StartServer(bus.ServerConfig{Listen: cfg.Listen, DataDir: cfg.DataDir}, p.log)
+		if err != nil {
+			return err
+		}
+	}
+	p.conn, err = bus.Connect(ctx, bus.Config{
+		URL: cfg.URL, Server: p.server, Prefix: cfg.Prefix, Name: "sightline", Credentials: cfg.Credentials, StoreBytes: cfg.StoreBytes,
+	}, p.log)
+	return err
+}
+
+func (p *process) openRoles() error {
+	if p.roles.Has(RoleSinks) {
+		a := p.cfg.Sinks.Annotated
+		p.sinks = sinks.New(sinks.Config{
+			Listen: p.cfg.HTTP.Listen, MaxWidth: a.MaxWidth, MaxHeight: a.MaxHeight, Cameras: slices.Sorted(maps.Keys(p.cfg.Cameras)),
+		}, p.conn, p.log)
+	}
+	if p.roles.Has(RoleSinks) && p.cfg.Sinks.NDJSON != "" {
+		p.ndjson = sinks.NewNDJSON(p.cfg.Sinks.NDJSON, p.conn, p.log)
+	}
+	if p.roles.Has(RoleTrack) {
+		p.tracker = track.NewWorker(p.conn, track.Config{}, p.log)
+	}
+	if p.roles.Has(RoleDetect) {
+		p.detector = detect.NewWorker(p.engine, p.conn, p.log)
+	}
+	if p.roles.Has(RoleIngest) {
+		return p.openCameras()
+	}
+	return nil
+}
+
+func (p *process) openCameras() error {
+	p.whip = ingest.NewWHIP(p.cfg.HTTP.Token, p.log)
+	for _, name := range slices.Sorted(maps.Keys(p.cfg.Cameras)) {
+		c := p.cfg.Cameras[name]
+		camera, err := ingest.NewCamera(ingest.CameraConfig{
+			Name: name, Source: c.Source, Transport: ingest.Transport(c.Frames.Transport), JPEGQuality: c.Frames.JPEGQuality,
+			Loop: c.Loop, Pace: ingest.Pace(c.Pace), MaxFPS: c.FPS,
+			Tiles: ingest.TilesConfig{Policy: bus.Policy(c.Tiles.Policy), Size: c.Tiles.Size, Overlap: c.Tiles.Overlap},
+		}, p.conn, p.log)
+		if err != nil {
+			return fmt.Errorf("camera %s: %w", name, err)
+		}
+		p.whip.Add(camera)
+		p.cameras = append(p.cameras, camera)
+	}
+	return nil
+}
+
+// stages lists what runs, in the order of the data, which is the order of stopping.
+func (p *process) stages() []stage {
+	var s []stage
+	if p.roles.Has(RoleIngest) {
+		s = append(s, stage{"ingest", p.runCameras, len(p.cameras) > 0})
+	}
+	if p.detector != nil {
+		s = append(s, stage{"detect", p.detector.Run, false})
+	}
+	if p.tracker != nil {
+		s = append(s, stage{"track", p.tracker.Run, false})
+	}
+	if p.ndjson != nil {
+		s = append(s, stage{"ndjson", p.ndjson.Run, false})
+	}
+	if p.sinks != nil {
+		s = append(s, stage{"sinks", p.sinks.Run, false})
+	}
+	return append(s, stage{"http", func(ctx context.Context) error { return serve(ctx, p.listener, p.handler()) }, false})
+}
+
+// runCameras runs every owner. A camera that fails for good does not disturb the others; it fails the process when none is left.
+func (p *process) runCameras(ctx context.Context) error {
+	var group errgroup.Group
+	failed := make([]error, len(p.cameras))
+	for i, camera := range p.cameras {
+		group.Go(func() error {
+			if err := camera.Run(ctx); err != nil && ctx.Err() == nil {
+				failed[i] = fmt.Errorf("camera %s: %w", camera.Name(), err)
+				p.log.Error("camera failed", "camera", camera.Name(), "error", err)
+			}
+			return nil
+		})
+	}
+	group.Wait() //nolint:errcheck // the functions return nil
+	if len(p.cameras) == 0 {
+		<-ctx.Done()
+	}
+	return errors.Join(failed...)
+}
+
+// handler puts everything that is served on one port together.
+func (p *process) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", p.healthz)
+	mux.HandleFunc("GET /readyz", p.readyz)
+	mux.Handle("GET /metrics", p.metrics())
+	if p.whip != nil {
+		mux.Handle("/{camera}/whip", p.whip)
+		mux.Handle("/{camera}/whip/{session}", p.whip)
+	}
+	if p.sinks != nil {
+		mux.Handle("/", p.sinks.Handler())
+	}
+	return authorized(p.cfg.HTTP.Token, mux)
+}
+
+func (p *process) greet(to io.Writer) {
+	if p.sinks != nil {
+		fmt.Fprintf(to, "\n  page        http://%s/\n", p.listener.Addr())
+	}
+	if p.server != nil && p.cfg.Bus.Listen != "" {
+		fmt.Fprintf(to, "  detections  nats -s %s sub '%s'\n", p.server.ClientURL(), p.conn.Subjects().Detections("*"))
+	}
+	fmt.Fprintln(to)
+}
+
+func (p *process) close() {
+	if p.conn != nil {
+		p.conn.Close()
+	}
+	if p.server != nil {
+		p.server.Close()
+	}
+	if p.engine != nil {
+		p.engine.Close()
+	}
+	if p.listener != nil {
+		p.listener.Close()
+	}
+}
