@@ -43,7 +43,7 @@ type CameraConfig struct {
 	Name        string
 	Source      string    // path of a file, rtsp:// or rtsps:// address (user and password inside), or "whip"
 	Transport   Transport // "" = auto
-	JPEGQuality int       // 1-100; 0 = 85
+	JPEGQuality int       // 1-100; 0 = 90
 	Loop        bool      // files: start over at the end, in the same session
 	Pace        Pace      // files; "" = realtime
 	MaxFPS      float64   // of what is published; the rest is shed evenly; 0 = all
@@ -59,7 +59,7 @@ func (c CameraConfig) withDefaults() CameraConfig {
 		c.Transport = TransportAuto
 	}
 	if c.JPEGQuality == 0 {
-		c.JPEGQuality = 85
+		c.JPEGQuality = 90
 	}
 	if c.Pace == "" {
 		c.Pace = PaceRealtime
