@@ -137,7 +137,8 @@ func (c *Config) checkCameras(k *checker) {
 		k.that(bus.ValidateCamera(name) == nil, key, "a camera's name must match [A-Za-z0-9_-]{1,64}")
 		k.secret(key+".source", &cam.Source)
 		c.Cameras[name] = cam
-		k.that(validSource(cam.Source), key+".source", "must be rtsp://…, rtsps://…, whip, or the path of a file")
+		fault := sourceFault(cam.Source)
+		k.that(fault == "", key+".source", "%s", fault)
 		k.oneOf(key+".pace", cam.Pace, "realtime", "fast")
 		k.that(cam.FPS >= 0 && cam.FPS <= 1000, key+".fps", "must be 0 (every frame) to 1000")
 		checkFrames(k, key+".frames", cam.Frames)
@@ -145,13 +146,21 @@ func (c *Config) checkCameras(k *checker) {
 	}
 }
 
-func validSource(source string) bool {
+// sourceFault tells what is wrong with a source, "" for nothing. It repeats no more than the scheme: the rest may be secret.
+func sourceFault(source string) string {
+	const must = "must be rtsp://…, rtsps://…, whip, or the path of a file"
 	scheme, _, found := strings.Cut(source, "://")
-	if !found {
-		return source != ""
+	switch u, err := url.Parse(source); {
+	case source == "":
+		return must
+	case !found:
+		return ""
+	case scheme != "rtsp" && scheme != "rtsps":
+		return fmt.Sprintf("is of scheme %.20q: %s", scheme, must)
+	case err != nil || u.Host == "":
+		return "is no address: " + must
 	}
-	u, err := url.Parse(source)
-	return err == nil && u.Host != "" && (scheme == "rtsp" || scheme == "rtsps")
+	return ""
 }
 
 // AddSources adds a camera for every source of the command line, named after the file or host.

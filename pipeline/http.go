@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,29 +26,51 @@ func listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// serve answers requests until ctx ends, then lets running ones finish for a moment.
-func serve(ctx context.Context, l net.Listener, handler http.Handler) error {
-	server := &http.Server{
-		Handler:           handler,
+// web answers requests from the moment the port is open; what it answers with may change once.
+type web struct {
+	server  *http.Server
+	handler atomic.Pointer[http.Handler]
+	failed  chan error
+	end     context.CancelFunc // of the requests
+}
+
+func startWeb(l net.Listener, first http.Handler) *web {
+	ctx, end := context.WithCancel(context.Background())
+	w := &web{failed: make(chan error, 1), end: end}
+	w.show(first)
+	w.server = &http.Server{
+		Handler:           http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) { (*w.handler.Load()).ServeHTTP(to, r) }),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() { w.failed <- w.server.Serve(l) }()
+	return w
+}
+
+// show answers with another handler from now on.
+func (w *web) show(h http.Handler) { w.handler.Store(&h) }
+
+// run waits until ctx ends, then lets running requests finish for a moment.
+func (w *web) run(ctx context.Context) error {
 	select {
-	case err := <-failed:
+	case err := <-w.failed:
 		return err
 	case <-ctx.Done():
 	}
+	w.end()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if err := server.Shutdown(last); err != nil {
-		server.Close()
+	if w.server.Shutdown(last) != nil {
+		w.server.Close()
 	}
-	<-failed
 	return nil
+}
+
+func (w *web) close() {
+	w.end()
+	w.server.Close()
 }
 
 // authorized lets requests through that carry the bearer token. The page itself and the health checks are open: they hold

@@ -27,9 +27,13 @@ func Run(ctx context.Context, cfg Config, roles Roles, stderr io.Writer) error {
 	p := &process{cfg: cfg, roles: roles, log: newLogger(cfg.Log, stderr)}
 	defer p.close()
 	if err := p.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while it waited for the broker
+		}
 		return err
 	}
 	p.greet(stderr)
+	p.web.show(p.handler())
 	return runStages(ctx, p.stages())
 }
 
@@ -39,6 +43,7 @@ type process struct {
 	roles    Roles
 	log      *slog.Logger
 	listener net.Listener
+	web      *web
 	server   *bus.Server
 	conn     *bus.Conn
 	whip     *ingest.WHIP
@@ -65,6 +70,7 @@ func (p *process) open(ctx context.Context) error {
 			return err
 		}
 	}
+	p.web = startWeb(p.listener, authorized(p.cfg.HTTP.Token, p.waiting()))
 	if err := p.connect(ctx); err != nil {
 		return err
 	}
@@ -167,7 +173,7 @@ func (p *process) stages() []stage {
 	if p.sinks != nil {
 		s = append(s, stage{"sinks", p.sinks.Run, false})
 	}
-	return append(s, stage{"http", func(ctx context.Context) error { return serve(ctx, p.listener, p.handler()) }, false})
+	return append(s, stage{"http", p.web.run, false})
 }
 
 // runCameras runs every owner. A camera that fails for good does not disturb the others; it fails the process when none is left.
@@ -190,6 +196,16 @@ func (p *process) runCameras(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// waiting serves what tells of the process before it has a broker: others shall see that it lives and what it lacks.
+func (p *process) waiting() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", p.healthz)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusServiceUnavailable, readiness{Bus: "connecting", Roles: p.roles})
+	})
+	return mux
+}
+
 // handler puts everything that is served on one port together.
 func (p *process) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -210,13 +226,16 @@ func (p *process) greet(to io.Writer) {
 	if p.sinks != nil {
 		fmt.Fprintf(to, "\n  page        http://%s/\n", p.listener.Addr())
 	}
-	if p.server != nil && p.cfg.Bus.Listen != "" {
-		fmt.Fprintf(to, "  detections  nats -s %s sub '%s'\n", p.server.ClientURL(), p.conn.Subjects().Detections("*"))
+	if url := p.conn.URL(); url != "" {
+		fmt.Fprintf(to, "  detections  nats -s %s sub '%s'\n", url, p.conn.Subjects().Detections("*"))
 	}
 	fmt.Fprintln(to)
 }
 
 func (p *process) close() {
+	if p.web != nil {
+		p.web.close()
+	}
 	if p.conn != nil {
 		p.conn.Close()
 	}

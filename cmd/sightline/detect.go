@@ -54,7 +54,7 @@ func (f detectFlags) run(cmd *cobra.Command, files []string) error {
 	case (f.data == "") != (f.coco == ""):
 		return wrongUse{errors.New("--data and --coco go together")}
 	case f.data == "" && len(files) == 0:
-		return wrongUse{errors.New("no picture was named; see `sightline detect --help`")}
+		return wrongUse{errors.New("no picture was named: give FILE..., or --data DIR; see `sightline detect --help`")}
 	case f.data != "" && len(files) > 0:
 		return wrongUse{errors.New("name pictures, or a folder with --data, not both")}
 	}

@@ -51,6 +51,7 @@ type Stats struct {
 // publishes goes through bounded queues: no method waits for the broker but Connect, Next and Close.
 type Conn struct {
 	subjects Subjects
+	url      string
 	local    bool
 	store    int64
 	log      *slog.Logger
@@ -93,6 +94,10 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	where, err := c.dial(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to broker %s: %w", where, err)
+	}
+	c.url = where
+	if cfg.Server != nil {
+		c.url = cfg.Server.ClientURL()
 	}
 	if err := c.begin(ctx); err != nil {
 		close(c.closed)
@@ -288,6 +293,9 @@ func (c *Conn) MaxPayload() int { return int(c.maxPayload.Load()) }
 // Local tells whether the broker is in this process or on a loopback address, so that its other clients are on this
 // host and can read shared memory.
 func (c *Conn) Local() bool { return c.local }
+
+// URL is where other clients find the broker, without secrets; empty when it serves this process only.
+func (c *Conn) URL() string { return c.url }
 
 // Subjects names the subjects that this connection uses.
 func (c *Conn) Subjects() Subjects { return c.subjects }
