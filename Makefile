@@ -49,6 +49,11 @@ fuzz: deps-build ## every fuzz target for FUZZTIME (20s)
 deps: deps-test ## install what building and testing need, without building
 	@echo 'deps: complete'
 
+.PHONY: screenshot
+screenshot: deps-test ## docs/page.png anew: the page as it plays the demo clip
+	@SOURCE=$${SOURCE:-$$(tools/setup/clip.sh)} MODEL=$(abspath $(MODEL)) SCREENSHOT=$(CURDIR)/docs/page.png \
+		go test -tags '$(TAGS) screenshot' -count=1 -run TestScreenshot ./cmd/sightline
+
 .PHONY: clean
 clean: ## remove what was built; the cache with libraries and clips stays
 	@rm -rf bin

@@ -53,7 +53,20 @@ var (
 	sinksPictures = counter("sinks_pictures_total", "Annotated pictures encoded.")
 	sinksDropped  = counter("sinks_dropped_total", "Pictures not shown, by reason.", "reason")
 
-	busConnected = gauge("bus_connected", "Whether the broker is reachable.")
+	trackCameras = gauge("track_cameras", "Cameras followed now.")
+	trackFrames  = counter("track_frames_total", "Frames tracked and published.")
+	trackEvents  = counter("track_events_total", "Events published.")
+	trackDropped = counter("track_dropped_total", "Frames not tracked, by reason.", "reason")
+
+	ndjsonLines   = counter("ndjson_lines_total", "Detections written to the file.")
+	ndjsonDropped = counter("ndjson_dropped_total", "Detections not written because the disk was too slow.")
+
+	busConnected  = gauge("bus_connected", "Whether the broker is reachable.")
+	busReconnects = counter("bus_reconnects_total", "Connections to the broker after the first.")
+	busPublished  = counter("bus_published_total", "Messages published, by kind.", "kind")
+	busReceived   = counter("bus_received_total", "Messages received.")
+	busDropped    = counter("bus_dropped_total", "Messages lost in bounded queues, by place.", "place")
+	busMalformed  = counter("bus_malformed_total", "Received messages that break the contract.")
 )
 
 // snapshots reads the workers' counters when Prometheus asks.
@@ -64,11 +77,33 @@ func (s snapshots) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends one sample for everything that the roles of this process count.
 func (s snapshots) Collect(ch chan<- prometheus.Metric) {
-	send := func(m metric, value float64, labels ...string) {
+	var send sender = func(m metric, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
 	}
-	send(busConnected, truth(s.p.conn.Connected()))
+	s.bus(send)
 	s.cameras(send)
+	s.detector(send)
+	s.tracker(send)
+	s.sinks(send)
+}
+
+// sender takes one sample with the values of its labels.
+type sender func(m metric, value float64, labels ...string)
+
+func (s snapshots) bus(send sender) {
+	stats := s.p.conn.Stats()
+	send(busConnected, truth(stats.Connected))
+	send(busReconnects, float64(stats.Reconnects))
+	send(busPublished, float64(stats.FramesPublished), "frames")
+	send(busPublished, float64(stats.MessagesPublished), "messages")
+	send(busReceived, float64(stats.Received))
+	send(busDropped, float64(stats.FramesDropped), "frames")
+	send(busDropped, float64(stats.MessagesDropped), "messages")
+	send(busDropped, float64(stats.ReceivedDropped+stats.SlowConsumer), "received")
+	send(busMalformed, float64(stats.Malformed))
+}
+
+func (s snapshots) detector(send sender) {
 	if s.p.detector != nil {
 		stats := s.p.detector.Stats()
 		send(detectFrames, float64(stats.Frames))
@@ -77,6 +112,24 @@ func (s snapshots) Collect(ch chan<- prometheus.Metric) {
 		send(detectDropped, float64(stats.Stale), "stale")
 		send(detectDropped, float64(stats.Bad), "bad")
 		send(detectDropped, float64(stats.Failed), "publish")
+	}
+}
+
+func (s snapshots) tracker(send sender) {
+	if s.p.tracker != nil {
+		stats := s.p.tracker.Stats()
+		send(trackCameras, float64(stats.Cameras))
+		send(trackFrames, float64(stats.Frames))
+		send(trackEvents, float64(stats.Events))
+		send(trackDropped, float64(stats.Late), "late")
+		send(trackDropped, float64(stats.Failed), "publish")
+	}
+}
+
+func (s snapshots) sinks(send sender) {
+	if s.p.ndjson != nil {
+		send(ndjsonLines, float64(s.p.ndjson.Written()))
+		send(ndjsonDropped, float64(s.p.ndjson.Dropped()))
 	}
 	if s.p.sinks != nil {
 		stats := s.p.sinks.Stats()
@@ -88,7 +141,7 @@ func (s snapshots) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (s snapshots) cameras(send func(metric, float64, ...string)) {
+func (s snapshots) cameras(send sender) {
 	for _, c := range s.p.cameras {
 		name, stats := c.Name(), c.Stats()
 		send(cameraUp, truth(stats.State == ingest.StateOnline), name)
