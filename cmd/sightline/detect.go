@@ -86,16 +86,16 @@ func openEngine(cfg pipeline.Config, conf float32) (*detect.Engine, error) {
 	return nil, errors.New("the configuration has no detector")
 }
 
-func (f detectFlags) evaluate(ctx context.Context, engine *detect.Engine, cfg pipeline.Config, progress io.Writer) error {
+func (f detectFlags) evaluate(ctx context.Context, engine *detect.Engine, cfg pipeline.Config, stderr io.Writer) error {
+	progress := newProgress(stderr)
 	summary, err := evaluate.DetectCOCO(ctx, engine, evaluate.Options{
 		Data: f.data, Out: f.coco, Tiles: bus.Policy(cfg.Tiles.Policy), Size: cfg.Tiles.Size, Overlap: cfg.Tiles.Overlap,
-		Progress: func(done, total int) { fmt.Fprintf(progress, "\r%d of %d pictures", done, total) },
+		Progress: func(done, total int) { progress.show("pictures", done, total) },
 	})
-	fmt.Fprintln(progress)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(progress, "%d detections in %d pictures: %s\n", summary.Detections, summary.Images, f.coco)
+	fmt.Fprintf(stderr, "%d detections in %d pictures: %s\n", summary.Detections, summary.Images, f.coco)
 	return nil
 }
 
