@@ -37,6 +37,6 @@ func Versions(version, commit string) Version {
 }
 
 func (v Version) String() string {
-	return fmt.Sprintf("sightline      %s (%s)\ngo             %s\nonnxruntime    %s\nopencv         %s\nlibjpeg-turbo  %s\nlibav          %s\nnats-server    %s\n",
+	return fmt.Sprintf("sightline      %s (commit %s)\ngo             %s\nonnxruntime    %s\nopencv         %s\nlibjpeg-turbo  %s\nlibav          %s\nnats-server    %s\n",
 		v.Sightline, v.Commit, v.Go, v.ONNXRuntime, v.OpenCV, v.TurboJPEG, v.Libav, v.NATS)
 }
