@@ -95,7 +95,7 @@ func newSource(cfg CameraConfig, log *slog.Logger) (Source, error) {
 	scheme, _, isURL := strings.Cut(cfg.Source, "://")
 	switch {
 	case cfg.Source == "":
-		return nil, errors.New("open source: the camera has no source; give a file, rtsp://… or whip")
+		return nil, errors.New("open source: the camera has no source; give a file, rtsp://…, http://…/whep or whip")
 	case cfg.Source == "whip":
 		return newWHIPSource(cfg, log)
 	case !isURL:
@@ -104,7 +104,9 @@ func newSource(cfg CameraConfig, log *slog.Logger) (Source, error) {
 	switch strings.ToLower(scheme) {
 	case "rtsp", "rtsps":
 		return newRTSPSource(cfg, log)
+	case "http", "https":
+		return newWHEPSource(cfg, log)
 	}
-	return nil, fmt.Errorf("open source %s: %q is no scheme that a camera may have; use rtsp, rtsps, whip or the path of a file",
+	return nil, fmt.Errorf("open source %s: %q is no scheme that a camera may have; use rtsp, rtsps, http, https (WHEP), whip or the path of a file",
 		cfg.Source, scheme)
 }

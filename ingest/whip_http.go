@@ -174,7 +174,7 @@ func (w *WHIP) publish(ctx context.Context, camera *whipSource, offer string, lo
 	default:
 		return "", "", errTooFew
 	}
-	p := newWHIPSession(camera, w.connectTime)
+	p := newWHIPSession("publisher", camera.silent, w.connectTime, camera.log)
 	if err := camera.claim(ctx, p); err != nil {
 		return "", "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,10 +25,13 @@ const (
 	maxRTPPacket   = 2048
 )
 
-// whipSession is one publisher. The HTTP request that brings it negotiates; after that its camera's Run serves it.
+// whipSession is one WebRTC connection that brings video: a publisher of ours, or a WHEP server that we watch. Who makes it
+// negotiates; after that its camera's Run serves it.
 type whipSession struct {
 	id          string
-	camera      *whipSource
+	peer        string        // who is on the other side, for messages
+	silent      time.Duration // without a packet the other side is gone
+	log         *slog.Logger
 	connectTime time.Duration
 	pc          *webrtc.PeerConnection
 	tracks      chan incoming // of length 1: the first video track
@@ -48,10 +52,12 @@ type incoming struct {
 	codec    rtpCodec
 }
 
-func newWHIPSession(camera *whipSource, connectTime time.Duration) *whipSession {
+func newWHIPSession(peer string, silent, connectTime time.Duration, log *slog.Logger) *whipSession {
 	return &whipSession{
 		id:          rand.Text(),
-		camera:      camera,
+		peer:        peer,
+		silent:      silent,
+		log:         log,
 		connectTime: connectTime,
 		tracks:      make(chan incoming, 1),
 		ended:       make(chan struct{}),
@@ -107,9 +113,17 @@ func (p *whipSession) negotiate(ctx context.Context, peers *peers, offer string)
 	if !receivesVideo(local) {
 		return "", errCodecs
 	}
+	if answer, err = p.gather(ctx, local); err != nil && ctx.Err() == nil {
+		return "", refusedOffer(err)
+	}
+	return answer, err
+}
+
+// gather sets this side's description and returns it with the addresses of this host.
+func (p *whipSession) gather(ctx context.Context, local webrtc.SessionDescription) (sdp string, err error) {
 	gathered := webrtc.GatheringCompletePromise(p.pc)
 	if err := p.pc.SetLocalDescription(local); err != nil {
-		return "", refusedOffer(err)
+		return "", fmt.Errorf("set up the session: %w", err)
 	}
 	select {
 	case <-gathered:
@@ -200,7 +214,7 @@ func (p *whipSession) state(s webrtc.PeerConnectionState) {
 	case webrtc.PeerConnectionStateFailed:
 		p.end(errors.New("the connection broke"))
 	case webrtc.PeerConnectionStateClosed:
-		p.end(errors.New("the publisher left"))
+		p.end(fmt.Errorf("the %s left", p.peer))
 	}
 }
 
@@ -233,10 +247,10 @@ func (p *whipSession) play(ctx context.Context, in incoming, q *Queue) error {
 		return err
 	}
 	builder.clock.skewed = func(ahead time.Duration) {
-		p.camera.log.Info("publisher's clock is wrong, arrival times are used", "ahead", ahead.Round(time.Millisecond))
+		p.log.Info("the clock of the "+p.peer+" is wrong, arrival times are used", "ahead", ahead.Round(time.Millisecond))
 	}
 	p.lastPacket.Store(int64(time.Since(p.started)))
-	p.camera.log.Info("publisher connected", "codec", in.codec.name())
+	p.log.Info(p.peer+" connected", "codec", in.codec.name())
 
 	var readers sync.WaitGroup
 	defer readers.Wait()
@@ -262,7 +276,7 @@ func (p *whipSession) readPackets(track *webrtc.TrackRemote, builder *assembler,
 		case errors.Is(err, io.ErrShortBuffer):
 			continue
 		case err != nil:
-			return errors.New("the publisher left")
+			return fmt.Errorf("the %s left", p.peer)
 		}
 		packet := new(rtp.Packet)
 		if packet.Unmarshal(append([]byte(nil), buffer[:n]...)) != nil {
@@ -310,8 +324,8 @@ func (p *whipSession) watch(ctx context.Context, track *webrtc.TrackRemote, keye
 			want = true
 		case <-tick.C:
 			want = want || !keyed.Load() && time.Since(asked) >= keyFrameEvery
-			if silent := time.Since(p.started) - time.Duration(p.lastPacket.Load()); silent > p.camera.silent {
-				return fmt.Errorf("no packet from the publisher for %s", p.camera.silent)
+			if silent := time.Since(p.started) - time.Duration(p.lastPacket.Load()); silent > p.silent {
+				return fmt.Errorf("no packet from the %s for %s", p.peer, p.silent)
 			}
 		}
 	}

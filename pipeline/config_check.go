@@ -148,14 +148,14 @@ func (c *Config) checkCameras(k *checker) {
 
 // sourceFault tells what is wrong with a source, "" for nothing. It repeats no more than the scheme: the rest may be secret.
 func sourceFault(source string) string {
-	const must = "must be rtsp://…, rtsps://…, whip, or the path of a file"
+	const must = "must be rtsp://…, rtsps://…, http(s)://…/whep, whip, or the path of a file"
 	scheme, _, found := strings.Cut(source, "://")
 	switch u, err := url.Parse(source); {
 	case source == "":
 		return must
 	case !found:
 		return ""
-	case scheme != "rtsp" && scheme != "rtsps":
+	case !slices.Contains([]string{"rtsp", "rtsps", "http", "https"}, scheme):
 		return fmt.Sprintf("is of scheme %.20q: %s", scheme, must)
 	case err != nil || u.Host == "":
 		return "is no address: " + must

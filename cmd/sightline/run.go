@@ -17,7 +17,7 @@ func newRun() *cobra.Command {
 		Short: "Read cameras, detect, publish, and serve the page",
 		Long: `Read cameras, detect objects, publish them on NATS and serve the page.
 
-A SOURCE is rtsp://..., rtsps://... or the path of a video file; cameras may also stand in the configuration.
+A SOURCE is rtsp://..., rtsps://..., http(s)://.../whep or the path of a video file; cameras may also stand in the configuration.
 With nothing but a SOURCE, one process does everything: broker, detector and page included.`,
 		Example: "  sightline run clip.mp4\n  sightline run rtsp://user:{GATE_PASSWORD}@192.0.2.7/stream1\n  sightline run -c site.yaml --roles ingest",
 		RunE: func(cmd *cobra.Command, sources []string) error {
