@@ -26,7 +26,7 @@ func (p *process) readyz(w http.ResponseWriter, _ *http.Request) {
 	if p.engine != nil {
 		r.Model = p.engine.Spec().ID()
 	}
-	for _, c := range p.cameras {
+	for _, c := range p.cameras() {
 		r.Cameras[c.Name()] = string(c.Stats().State)
 	}
 	status := http.StatusOK

@@ -142,7 +142,7 @@ func (s snapshots) sinks(send sender) {
 }
 
 func (s snapshots) cameras(send sender) {
-	for _, c := range s.p.cameras {
+	for _, c := range s.p.cameras() {
 		name, stats := c.Name(), c.Stats()
 		send(cameraUp, truth(stats.State == ingest.StateOnline), name)
 		send(cameraFPS, stats.FPS, name)

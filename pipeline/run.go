@@ -12,8 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/sightline/sightline/detect"
 	"github.com/sightline/sightline/detect/track"
 	"github.com/sightline/sightline/ingest"
@@ -21,10 +19,21 @@ import (
 	"github.com/sightline/sightline/sinks"
 )
 
+// Options say what a process runs.
+type Options struct {
+	Config Config
+	Roles  Roles
+	Stderr io.Writer // takes the log and the greeting
+	// File is the configuration's file, which is followed while the process runs; "" for none. Reread gives its configuration
+	// as Config was made.
+	File   string
+	Reread func() (Config, error)
+}
+
 // Run lives one process's life: it starts the roles, works until ctx ends or every file has been played, and stops the roles in
-// order, so that what was captured is still detected and written. stderr takes the log.
-func Run(ctx context.Context, cfg Config, roles Roles, stderr io.Writer) error {
-	p := &process{cfg: cfg, roles: roles, log: newLogger(cfg.Log, stderr)}
+// order, so that what was captured is still detected and written.
+func Run(ctx context.Context, o Options) error {
+	p := &process{Options: o, cfg: o.Config, roles: o.Roles, log: newLogger(o.Config.Log, o.Stderr)}
 	defer p.close()
 	if err := p.open(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -32,13 +41,14 @@ func Run(ctx context.Context, cfg Config, roles Roles, stderr io.Writer) error {
 		}
 		return err
 	}
-	p.greet(stderr)
+	p.greet(o.Stderr)
 	p.web.show(p.handler())
 	return runStages(ctx, p.stages())
 }
 
 // process holds what one process runs; roles that it does not have stay nil.
 type process struct {
+	Options
 	cfg      Config
 	roles    Roles
 	log      *slog.Logger
@@ -47,7 +57,7 @@ type process struct {
 	server   *bus.Server
 	conn     *bus.Conn
 	whip     *ingest.WHIP
-	cameras  []*ingest.Camera
+	fleet    *fleet
 	engine   *detect.Engine
 	detector *detect.Worker
 	tracker  *track.Worker
@@ -137,29 +147,17 @@ func (p *process) openRoles() error {
 	return nil
 }
 
-func (p *process) openCameras() error {
+func (p *process) openCameras() (err error) {
 	p.whip = ingest.NewWHIP(p.cfg.HTTP.Token, p.log)
-	for _, name := range slices.Sorted(maps.Keys(p.cfg.Cameras)) {
-		c := p.cfg.Cameras[name]
-		camera, err := ingest.NewCamera(ingest.CameraConfig{
-			Name: name, Source: c.Source, Transport: ingest.Transport(c.Frames.Transport), JPEGQuality: c.Frames.JPEGQuality,
-			Loop: c.Loop, Pace: ingest.Pace(c.Pace), MaxFPS: c.FPS,
-			Tiles: ingest.TilesConfig{Policy: bus.Policy(c.Tiles.Policy), Size: c.Tiles.Size, Overlap: c.Tiles.Overlap},
-		}, p.conn, p.log)
-		if err != nil {
-			return fmt.Errorf("camera %s: %w", name, err)
-		}
-		p.whip.Add(camera)
-		p.cameras = append(p.cameras, camera)
-	}
-	return nil
+	p.fleet, err = newFleet(p.conn, p.whip, p.cfg.Cameras, p.log)
+	return err
 }
 
 // stages lists what runs, in the order of the data, which is the order of stopping.
 func (p *process) stages() []stage {
 	var s []stage
 	if p.roles.Has(RoleIngest) {
-		s = append(s, stage{"ingest", p.runCameras, len(p.cameras) > 0})
+		s = append(s, stage{"ingest", p.fleet.run, true})
 	}
 	if p.detector != nil {
 		s = append(s, stage{"detect", p.detector.Run, false})
@@ -173,27 +171,18 @@ func (p *process) stages() []stage {
 	if p.sinks != nil {
 		s = append(s, stage{"sinks", p.sinks.Run, false})
 	}
+	if p.File != "" {
+		s = append(s, stage{"configuration", p.reload, false})
+	}
 	return append(s, stage{"http", p.web.run, false})
 }
 
-// runCameras runs every owner. A camera that fails for good does not disturb the others; it fails the process when none is left.
-func (p *process) runCameras(ctx context.Context) error {
-	var group errgroup.Group
-	failed := make([]error, len(p.cameras))
-	for i, camera := range p.cameras {
-		group.Go(func() error {
-			if err := camera.Run(ctx); err != nil && ctx.Err() == nil {
-				failed[i] = fmt.Errorf("camera %s: %w", camera.Name(), err)
-				p.log.Error("camera failed", "camera", camera.Name(), "error", err)
-			}
-			return nil
-		})
+// cameras lists the cameras of this process.
+func (p *process) cameras() []*ingest.Camera {
+	if p.fleet == nil {
+		return nil
 	}
-	group.Wait() //nolint:errcheck // the functions return nil
-	if len(p.cameras) == 0 {
-		<-ctx.Done()
-	}
-	return errors.Join(failed...)
+	return p.fleet.cameras()
 }
 
 // waiting serves what tells of the process before it has a broker: others shall see that it lives and what it lacks.

@@ -29,7 +29,10 @@ With nothing but a SOURCE, one process does everything: broker, detector and pag
 			if err != nil {
 				return wrongUse{err}
 			}
-			return pipeline.Run(cmd.Context(), cfg, parsed, os.Stderr)
+			return pipeline.Run(cmd.Context(), pipeline.Options{
+				Config: cfg, Roles: parsed, Stderr: os.Stderr, File: config,
+				Reread: func() (pipeline.Config, error) { return configuration(config, o, sources) },
+			})
 		},
 	}
 	f := cmd.Flags()

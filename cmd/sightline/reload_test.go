@@ -1,0 +1,66 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// replace changes a file as editors and orchestrators do: whole, by another file.
+func replace(t testing.TB, path, text string) {
+	t.Helper()
+	next := path + ".next"
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(2 * time.Second) // coarse clocks of file systems
+	if err := os.Chtimes(next, later, later); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestChangedConfigurationTouchesChangedCamerasOnly: one camera goes on in its session while others come, change and go.
+func TestChangedConfigurationTouchesChangedCamerasOnly(t *testing.T) {
+	clip, path := scene(t, "10"), filepath.Join(t.TempDir(), "site.yaml")
+	site := func(cameras ...string) string {
+		return "bus: {listen: \"127.0.0.1:0\"}\nhttp: {listen: \"127.0.0.1:0\"}\ndetectors: {default: {model: " + tiny(t) + "}}\n" +
+			"cameras:\n  steady: {source: " + clip + ", loop: true}\n" + strings.Join(cameras, "")
+	}
+	camera := func(name, more string) string { return "  " + name + ": {source: " + clip + ", loop: true" + more + "}\n" }
+	replace(t, path, site(camera("leaving", ""), camera("changing", "")))
+	p := start(t, nil, "run", "-c", path)
+	broker := p.broker(t)
+	p.await(t, "camera is online.*changing")
+	steady, changing := listen(t, broker, "steady"), listen(t, broker, "changing")
+	steady.await(t, 5)
+	before := changing.await(t, 1)[0].Session
+
+	replace(t, path, site("  coming: {source: ftp://nowhere}\n"))
+	p.await(t, "changed configuration is refused.*cameras.coming.source")
+
+	replace(t, path, site(camera("changing", ", fps: 5"), camera("coming", "")))
+	p.await(t, "configuration read again.*cameras=3")
+	listen(t, broker, "coming").await(t, 3)
+	eventually(t, "the changed camera has another session", func() bool {
+		m := changing.messages()
+		return m[len(m)-1].Session != before
+	})
+	if _, body := get(t, p.page(t)+"/readyz"); strings.Contains(body, "leaving") {
+		t.Errorf("a camera that left the configuration is still here: %s", body)
+	}
+	seen := len(steady.messages())
+	for _, m := range steady.await(t, seen+5) {
+		if m.Session != steady.messages()[0].Session {
+			t.Error("a camera that did not change was connected anew")
+			break
+		}
+	}
+	if code := p.stop(t); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
