@@ -31,7 +31,9 @@ func TestChangedConfigurationTouchesChangedCamerasOnly(t *testing.T) {
 		return "bus: {listen: \"127.0.0.1:0\"}\nhttp: {listen: \"127.0.0.1:0\"}\ndetectors: {default: {model: " + tiny(t) + "}}\n" +
 			"cameras:\n  steady: {source: " + clip + ", loop: true}\n" + strings.Join(cameras, "")
 	}
-	camera := func(name, more string) string { return "  " + name + ": {source: " + clip + ", loop: true" + more + "}\n" }
+	camera := func(name, more string) string {
+		return "  " + name + ": {source: " + clip + ", loop: true" + more + "}\n"
+	}
 	replace(t, path, site(camera("leaving", ""), camera("changing", "")))
 	p := start(t, nil, "run", "-c", path)
 	broker := p.broker(t)
