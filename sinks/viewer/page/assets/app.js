@@ -352,6 +352,7 @@ function pressed(event) {
   if (!link || find(link).hidden) return;
   const back = [...tiles.values()].find((tile) => tile.root.classList.contains("large"));
   location.hash = find(link).hash || "#/";
+  route(); // hashchange comes later, and the next key may come before it
   if (event.key === "Escape") back.link.focus();
 }
 
