@@ -517,7 +517,7 @@ func TestCameraConfigurationsAreChecked(t *testing.T) {
 	for source, want := range map[string]string{
 		"":                              "has no source",
 		"ftp://u:" + secret + "@host/x": "no scheme that a camera may have",
-		"http://169.254.169.254/":       "no scheme that a camera may have",
+		"gopher://169.254.169.254/":     "no scheme that a camera may have",
 	} {
 		_, err := NewCamera(CameraConfig{Name: "gate", Source: source}, conn, log.logger())
 		if err == nil || !strings.Contains(err.Error(), want) {
