@@ -65,15 +65,17 @@ func gridCells(width, height int) []cell {
 	return cells
 }
 
-// decode gives the objects in one item of the output, in pixels of the network's input and at most maxFound, the best. What it
+// decode gives the objects in the outputs of one item, in pixels of the network's input and at most maxFound, the best. What it
 // returns is valid until the next call. Values that are no finite numbers give no object.
-func (d *decoder) decode(output []float32) []candidate {
+func (d *decoder) decode(outputs [][]float32) []candidate {
 	d.found = d.found[:0]
-	switch d.spec.Family {
-	case models.YOLOX, models.YOLOv5:
-		d.readRows(output)
-	case models.YOLOv8:
-		d.readColumns(output)
+	switch {
+	case len(d.spec.Head) > 0:
+		d.readHead(outputs)
+	case d.spec.Family == models.YOLOv8:
+		d.readColumns(outputs[0])
+	default:
+		d.readRows(outputs[0])
 	}
 	if len(d.found) > maxCandidates {
 		slices.SortFunc(d.found, byScore)

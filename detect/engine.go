@@ -70,8 +70,8 @@ func openLane(cfg Config, spec models.Spec) (*lane, error) {
 	n := cfg.batch(spec)
 	session, err := onnx.Open(onnx.Options{
 		Library: cfg.Library, Model: spec.Path, Device: cfg.Device, Threads: 1,
-		Input:  onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
-		Output: onnx.Tensor{Name: spec.Output, Shape: spec.OutputShape(n)},
+		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
+		Outputs: outputs(spec, n),
 	})
 	if err != nil {
 		return nil, err
@@ -82,6 +82,14 @@ func openLane(cfg Config, spec models.Spec) (*lane, error) {
 		}
 	}
 	return newLane(cfg, spec, session), nil
+}
+
+func outputs(spec models.Spec, batch int) []onnx.Tensor {
+	var all []onnx.Tensor
+	for _, o := range spec.Outputs(batch) {
+		all = append(all, onnx.Tensor(o))
+	}
+	return all
 }
 
 // Spec describes the model.

@@ -11,16 +11,16 @@ import (
 
 // lane is one goroutine with a session of its own and all the scratch that it needs.
 type lane struct {
-	spec       models.Spec
-	session    *onnx.Session
-	letterbox  *picture.Letterboxer
-	decoder    *decoder
-	maxBatch   int
-	delay      time.Duration
-	timer      *time.Timer
-	items      []item // of the batch at hand
-	inputSize  int    // numbers of one item
-	outputSize int
+	spec      models.Spec
+	session   *onnx.Session
+	letterbox *picture.Letterboxer
+	decoder   *decoder
+	maxBatch  int
+	delay     time.Duration
+	timer     *time.Timer
+	items     []item      // of the batch at hand
+	inputSize int         // numbers of one item
+	outputs   [][]float32 // of one item; see outputsOf
 }
 
 // item is one region in a batch.
@@ -40,7 +40,7 @@ func newLane(cfg Config, spec models.Spec, session *onnx.Session) *lane {
 		letterbox: picture.NewLetterboxer(picture.Layout{RGB: l.RGB, Scale: l.Scale, Centre: l.Centre, Fill: l.Fill}),
 		decoder:   newDecoder(spec, cfg.thresholds(spec.Labels), cfg.iou()),
 		items:     make([]item, 0, n),
-		inputSize: len(session.Input()) / n, outputSize: len(session.Output()) / n,
+		inputSize: len(session.Input()) / n, outputs: make([][]float32, len(session.Outputs())),
 	}
 }
 
@@ -114,7 +114,7 @@ func (l *lane) infer() {
 	}
 	share := time.Since(started) / time.Duration(n)
 	for i := range l.items {
-		l.finish(&l.items[i], l.session.Output()[i*l.outputSize:(i+1)*l.outputSize], share, err)
+		l.finish(&l.items[i], l.outputsOf(i), share, err)
 	}
 }
 
@@ -127,12 +127,21 @@ func (l *lane) inferEach() {
 			copy(input[:l.inputSize], input[i*l.inputSize:(i+1)*l.inputSize])
 		}
 		err := l.session.Run(1)
-		l.finish(&l.items[i], l.session.Output()[:l.outputSize], time.Since(started), err)
+		l.finish(&l.items[i], l.outputsOf(0), time.Since(started), err)
 	}
 }
 
-// finish decodes the output of an item and gives its frame what was found. Decoding counts as inference: it is the network's tail.
-func (l *lane) finish(it *item, output []float32, infer time.Duration, err error) {
+// outputsOf cuts the outputs of one item out of the batch; valid until the next call.
+func (l *lane) outputsOf(item int) [][]float32 {
+	for i, all := range l.session.Outputs() {
+		size := len(all) / l.maxBatch
+		l.outputs[i] = all[item*size : (item+1)*size]
+	}
+	return l.outputs
+}
+
+// finish decodes the outputs of an item and gives its frame what was found. Decoding counts as inference: it is the network's tail.
+func (l *lane) finish(it *item, outputs [][]float32, infer time.Duration, err error) {
 	f := it.job.frame
 	defer f.unfinished.Done()
 	if err != nil {
@@ -140,7 +149,7 @@ func (l *lane) finish(it *item, output []float32, infer time.Duration, err error
 		return
 	}
 	started := time.Now()
-	found := l.decoder.decode(output)
+	found := l.decoder.decode(outputs)
 	f.merger.place(found, it.job.region, it.transform)
 	f.add(found, it.prepare, infer+time.Since(started))
 }

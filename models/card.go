@@ -25,6 +25,7 @@ type Card struct {
 	Schema  string         `yaml:"schema"` // CardSchema
 	Family  Family         `yaml:"family"`
 	Input   CardInput      `yaml:"input"`
+	Head    []Level        `yaml:"head,omitempty"` // of a network whose decode tail was cut off, the finest first
 	Labels  []string       `yaml:"labels"`
 	Licence string         `yaml:"licence"` // SPDX identifier
 	Origin  CardOrigin     `yaml:"origin"`
@@ -69,6 +70,17 @@ func parseCard(data []byte, alone bool) (Card, error) {
 	return c, c.validate(alone)
 }
 
+// Marshal writes the card as it lies beside the file, or, alone, as the file itself holds it.
+func (c Card) Marshal(alone bool) ([]byte, error) {
+	if alone {
+		c.SHA256, c.Report = "", nil
+	}
+	if err := c.validate(alone); err != nil {
+		return nil, fmt.Errorf("write card: %w", err)
+	}
+	return yaml.Marshal(c)
+}
+
 // validate tells all faults at once.
 func (c Card) validate(alone bool) error {
 	var faults []error
@@ -87,6 +99,9 @@ func (c Card) validate(alone bool) error {
 	that(c.Input.Fill != nil, "input.fill", "must be the grey around the picture, 0 to 255", "nothing")
 	if err := checkLabels(c.Labels); err != nil {
 		faults = append(faults, fmt.Errorf("labels: %w", err))
+	}
+	if err := c.checkHead(); err != nil {
+		faults = append(faults, fmt.Errorf("head: %w", err))
 	}
 	that(c.Licence != "", "licence", "must name the licence, such as Apache-2.0", c.Licence)
 	u, err := url.Parse(c.Origin.URL)

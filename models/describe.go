@@ -22,7 +22,7 @@ func (s *Spec) describe(file *onnxFile, card *Card) error {
 	}
 	if card != nil {
 		s.Family, s.Labels, s.Layout, s.Licence = card.Family, card.Labels, card.layout(), card.Licence
-		s.Width, s.Height = card.Input.Width, card.Input.Height
+		s.Width, s.Height, s.Head = card.Input.Width, card.Input.Height, card.Head
 		return errors.Join(s.checkInput(input), s.checkOutput(file))
 	}
 	if err := s.readMetadata(file, input); err != nil {
@@ -70,6 +70,9 @@ func (s *Spec) checkInput(t tensor) error {
 
 // checkOutput looks for the output that the family and the labels call for.
 func (s *Spec) checkOutput(file *onnxFile) error {
+	if len(s.Head) > 0 {
+		return s.checkHeadOutputs(file)
+	}
 	want := s.OutputShape(max(1, s.Batch))
 	for _, t := range file.outputs {
 		if t.elem == elemFloat32 && fits(t.shape, want) {

@@ -77,8 +77,9 @@ type Spec struct {
 	Licence string // as its card says, "" where there is none
 	Source  Source
 
-	Input  string // name of the input tensor, [N, 3, Height, Width] float32
-	Output string // name of the output tensor, see OutputShape, float32
+	Input  string  // name of the input tensor, [N, 3, Height, Width] float32
+	Output string  // name of the output tensor, see OutputShape, float32; "" where there is a Head
+	Head   []Level // of a network whose decode tail was cut off, the finest first; its outputs take the place of Output
 }
 
 // ID names the model in messages: name@first 8 digits of the file's sha256.

@@ -146,7 +146,7 @@ func inferCPU(b *testing.B, model string) float64 {
 	for i := range sessions {
 		sessions[i], err = onnx.Open(onnx.Options{
 			Model: spec.Path, Threads: 1, Input: onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(1)},
-			Output: onnx.Tensor{Name: spec.Output, Shape: spec.OutputShape(1)},
+			Outputs: []onnx.Tensor{{Name: spec.Output, Shape: spec.OutputShape(1)}},
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -19,26 +19,27 @@ type Tensor struct {
 
 // Options say what to open and how to run it.
 type Options struct {
-	Library string // path of libonnxruntime.so; "": see FindLibrary
-	Model   string // path of the .onnx file
-	Device  string // "cpu" or ""
-	Threads int    // 0: one
-	Input   Tensor // float32; Shape[0] is the largest batch
-	Output  Tensor // float32; Shape[0] is the same
+	Library string   // path of libonnxruntime.so; "": see FindLibrary
+	Model   string   // path of the .onnx file
+	Device  string   // "cpu" or ""
+	Threads int      // 0: one
+	Input   Tensor   // float32; Shape[0] is the largest batch
+	Outputs []Tensor // float32; Shape[0] is the same
 }
 
 // Session is a loaded network with its buffers. It belongs to one goroutine.
 type Session struct {
-	session       *ort.DynamicAdvancedSession
-	input, output []float32
+	session *ort.DynamicAdvancedSession
+	input   []float32
+	outputs [][]float32
 	// batches[n-1] binds the first n items of the buffers: so a batch that is not full costs no more than it holds.
 	batches []batch
 	pins    runtime.Pinner // holds the buffers for the library
 }
 
 type batch struct {
-	input, output *ort.Tensor[float32]
-	binding       *ort.IoBinding
+	tensors []*ort.Tensor[float32]
+	binding *ort.IoBinding
 }
 
 // Open loads the library, once a process, and the model. Only a model that was checked may be opened: see package models.
@@ -53,18 +54,22 @@ func Open(o Options) (*Session, error) {
 	if err := load(o.Library); err != nil {
 		return nil, err
 	}
-	s := &Session{input: make([]float32, sizes[0]), output: make([]float32, sizes[1])}
+	s := &Session{input: make([]float32, sizes[0])}
 	s.pins.Pin(&s.input[0])
-	s.pins.Pin(&s.output[0])
+	for _, size := range sizes[1:] {
+		output := make([]float32, size)
+		s.pins.Pin(&output[0])
+		s.outputs = append(s.outputs, output)
+	}
 	if err := s.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", o.Model, err), s.Close())
 	}
 	return s, nil
 }
 
-// sizes gives the lengths of the buffers.
-func (o Options) sizes() (sizes [2]int, err error) {
-	for i, t := range []Tensor{o.Input, o.Output} {
+// sizes gives the lengths of the buffers, of the input first.
+func (o Options) sizes() (sizes []int, err error) {
+	for _, t := range append([]Tensor{o.Input}, o.Outputs...) {
 		size := int64(1)
 		for _, n := range t.Shape {
 			if n <= 0 || size > math.MaxInt32/n {
@@ -72,10 +77,13 @@ func (o Options) sizes() (sizes [2]int, err error) {
 			}
 			size *= n
 		}
-		sizes[i] = int(size)
+		if len(t.Shape) == 0 || len(o.Input.Shape) == 0 || t.Shape[0] != o.Input.Shape[0] {
+			return nil, fmt.Errorf("input %v and output %s %v must begin with the same batch", o.Input.Shape, t.Name, t.Shape)
+		}
+		sizes = append(sizes, int(size))
 	}
-	if len(o.Input.Shape) == 0 || len(o.Output.Shape) == 0 || o.Input.Shape[0] != o.Output.Shape[0] {
-		return sizes, fmt.Errorf("input %v and output %v must begin with the same batch", o.Input.Shape, o.Output.Shape)
+	if len(o.Outputs) == 0 {
+		return nil, errors.New("no output is named")
 	}
 	return sizes, nil
 }
@@ -86,7 +94,7 @@ func (s *Session) open(o Options) error {
 		return err
 	}
 	defer options.Destroy() //nolint:errcheck // frees memory and cannot fail
-	s.session, err = ort.NewDynamicAdvancedSession(o.Model, []string{o.Input.Name}, []string{o.Output.Name}, options)
+	s.session, err = ort.NewDynamicAdvancedSession(o.Model, []string{o.Input.Name}, names(o.Outputs), options)
 	if err != nil {
 		return err
 	}
@@ -137,23 +145,37 @@ func (s *Session) bind(o Options, n int64) (err error) {
 			err = errors.Join(err, b.close())
 		}
 	}()
-	if b.input, err = ort.NewTensor(withBatch(o.Input.Shape, n), s.input); err != nil {
-		return err
-	}
-	if b.output, err = ort.NewTensor(withBatch(o.Output.Shape, n), s.output); err != nil {
-		return err
-	}
 	if b.binding, err = s.session.CreateIoBinding(); err != nil {
 		return err
 	}
-	if err = b.binding.BindInput(o.Input.Name, b.input); err != nil {
+	if err = b.bind(o.Input, n, s.input, b.binding.BindInput); err != nil {
 		return err
 	}
-	if err = b.binding.BindOutput(o.Output.Name, b.output); err != nil {
-		return err
+	for i, t := range o.Outputs {
+		if err = b.bind(t, n, s.outputs[i], b.binding.BindOutput); err != nil {
+			return err
+		}
 	}
 	s.batches = append(s.batches, b)
 	return nil
+}
+
+// bind puts a tensor over the first n items of a buffer.
+func (b *batch) bind(t Tensor, n int64, buffer []float32, to func(string, ort.Value) error) error {
+	tensor, err := ort.NewTensor(withBatch(t.Shape, n), buffer)
+	if err != nil {
+		return err
+	}
+	b.tensors = append(b.tensors, tensor)
+	return to(t.Name, tensor)
+}
+
+func names(tensors []Tensor) []string {
+	list := make([]string, len(tensors))
+	for i, t := range tensors {
+		list[i] = t.Name
+	}
+	return list
 }
 
 func withBatch(shape []int64, n int64) ort.Shape {
@@ -167,11 +189,8 @@ func (b batch) close() error {
 	if b.binding != nil {
 		errs = append(errs, b.binding.Destroy())
 	}
-	if b.output != nil {
-		errs = append(errs, b.output.Destroy())
-	}
-	if b.input != nil {
-		errs = append(errs, b.input.Destroy())
+	for _, t := range b.tensors {
+		errs = append(errs, t.Destroy())
 	}
 	return errors.Join(errs...)
 }
@@ -179,8 +198,8 @@ func (b batch) close() error {
 // Input is the input of the largest batch, item after item. It stays the same for the session's life.
 func (s *Session) Input() []float32 { return s.input }
 
-// Output is the output of the last Run, item after item. It stays the same for the session's life.
-func (s *Session) Output() []float32 { return s.output }
+// Outputs are the outputs of the last Run in the order of Options, item after item. They stay the same for the session's life.
+func (s *Session) Outputs() [][]float32 { return s.outputs }
 
 // Run computes the first n items of the batch, n from 1 to the largest.
 func (s *Session) Run(n int) error {
