@@ -41,39 +41,48 @@ type Summary struct {
 	Detections int `json:"detections"`
 }
 
-// result is one line of a COCO results file.
-type result struct {
+// Result is one line of a COCO results file.
+type Result struct {
 	ImageID    int64      `json:"image_id"`
 	CategoryID int64      `json:"category_id"`
 	Box        [4]float32 `json:"bbox"` // x, y, width, height
 	Score      float32    `json:"score"`
 }
 
-// DetectCOCO runs the engine over every picture of a COCO folder and writes the results file, whole or not at all. Results are
-// ordered by picture and falling score, so that equal runs give equal files.
+// DetectCOCO runs the engine over every picture of a COCO folder and writes the results file, whole or not at all. Equal runs
+// give equal files.
 func DetectCOCO(ctx context.Context, engine *detect.Engine, o Options) (Summary, error) {
 	in, err := ReadInstances(filepath.Join(o.Data, "instances.json"))
 	if err != nil {
 		return Summary{}, err
 	}
+	results, err := Detect(ctx, engine, in, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := writeResults(o.Out, results); err != nil {
+		return Summary{}, fmt.Errorf("write results: %w", err)
+	}
+	return Summary{Images: len(in.Images), Detections: len(results)}, nil
+}
+
+// Detect runs the engine over every picture of a COCO folder. Results are ordered by picture and falling score.
+func Detect(ctx context.Context, engine *detect.Engine, in Instances, o Options) ([]Result, error) {
 	categories, err := in.categories(engine.Spec().Labels)
 	if err != nil {
-		return Summary{}, fmt.Errorf("read annotations %s: %w", o.Data, err)
+		return nil, fmt.Errorf("read annotations %s: %w", o.Data, err)
 	}
-	r := &cocoRun{Options: o, engine: engine, categories: categories, total: len(in.Images), results: []result{}}
+	r := &cocoRun{Options: o, engine: engine, categories: categories, total: len(in.Images), results: []Result{}}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(engine.Workers() + 1) // one is read while the others are looked at
 	for _, image := range in.Images {
 		group.Go(func() error { return r.detect(ctx, image) })
 	}
 	if err := group.Wait(); err != nil {
-		return Summary{}, err
+		return nil, err
 	}
 	slices.SortFunc(r.results, byImage)
-	if err := writeResults(o.Out, r.results); err != nil {
-		return Summary{}, fmt.Errorf("write results: %w", err)
-	}
-	return Summary{Images: r.total, Detections: len(r.results)}, nil
+	return r.results, nil
 }
 
 // cocoRun is one pass over a folder.
@@ -85,7 +94,7 @@ type cocoRun struct {
 
 	mu      sync.Mutex // protects what follows
 	done    int
-	results []result
+	results []Result
 }
 
 func (r *cocoRun) detect(ctx context.Context, image Image) error {
@@ -122,7 +131,7 @@ func (r *cocoRun) add(image Image, objects []bus.Object) {
 	for _, o := range objects {
 		if c := r.categories[o.ClassID]; c.Name != "" {
 			b := o.Box
-			r.results = append(r.results, result{image.ID, c.ID, [4]float32{b[0], b[1], b[2] - b[0], b[3] - b[1]}, o.Score})
+			r.results = append(r.results, Result{image.ID, c.ID, [4]float32{b[0], b[1], b[2] - b[0], b[3] - b[1]}, o.Score})
 		}
 	}
 	if r.done++; r.Progress != nil {
@@ -130,7 +139,7 @@ func (r *cocoRun) add(image Image, objects []bus.Object) {
 	}
 }
 
-func byImage(a, b result) int {
+func byImage(a, b Result) int {
 	if c := cmp.Compare(a.ImageID, b.ImageID); c != 0 {
 		return c
 	}
@@ -144,7 +153,7 @@ func byImage(a, b result) int {
 }
 
 // writeResults writes beside the file and renames, so that nobody reads half of it.
-func writeResults(path string, results []result) (err error) {
+func writeResults(path string, results []Result) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err

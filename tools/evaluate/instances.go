@@ -19,8 +19,18 @@ const (
 
 // Instances is the part of a COCO annotation file that detection needs.
 type Instances struct {
-	Images     []Image    `json:"images"`
-	Categories []Category `json:"categories"`
+	Images      []Image      `json:"images"`
+	Categories  []Category   `json:"categories"`
+	Annotations []Annotation `json:"annotations"`
+}
+
+// Annotation is one object that a person marked.
+type Annotation struct {
+	ImageID    int64      `json:"image_id"`
+	CategoryID int64      `json:"category_id"`
+	Box        [4]float64 `json:"bbox"` // x, y, width, height
+	Area       float64    `json:"area"` // of its outline, square pixels
+	Crowd      int        `json:"iscrowd"`
 }
 
 // Image is one annotated picture.
