@@ -1,0 +1,126 @@
+package quantize
+
+import (
+	"context"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/tools/onnxgraph"
+)
+
+// corrector moves biases so that every channel keeps its mean: rounding shifts means, and shifts add up from layer to layer.
+type corrector struct {
+	m      *onnxgraph.Model
+	levels map[string]affine
+	cache  weightCache
+	inputs []onnx.Array
+	run    onnxgraph.RunOptions
+}
+
+// correct goes through the convolutions in order; each sees what those before it became.
+func (c *corrector) correct(ctx context.Context, progress Progress) (map[string][]float32, error) {
+	var convs []*onnxgraph.Node
+	for _, n := range c.m.Graph.Nodes {
+		_, in := c.levels[n.Input(0)]
+		if _, out := c.levels[n.Output()]; n.Op == "Conv" && in && out && n.Input(2) != "" {
+			convs = append(convs, n)
+		}
+	}
+	want, err := c.floatMeans(convs)
+	if err != nil {
+		return nil, err
+	}
+	bias := map[string][]float32{}
+	for i, n := range convs {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := c.one(n, want[n.Output()], bias); err != nil {
+			return nil, err
+		}
+		progress.show("bias correction", i+1, len(convs))
+	}
+	return bias, nil
+}
+
+func (c *corrector) one(n *onnxgraph.Node, want []float64, bias map[string][]float32) error {
+	q, err := apply(c.m, c.levels, c.cache, bias)
+	if err != nil {
+		return err
+	}
+	after := n.Output() + "_dq"
+	if c.m.Graph.IsOutput(n.Output()) {
+		after = n.Output()
+	}
+	got, err := c.means(q, []string{after}, nil)
+	if err != nil {
+		return err
+	}
+	t := c.m.Graph.Const(n.Input(2))
+	if t == nil {
+		return nil
+	}
+	b, err := t.Floats()
+	if err != nil {
+		return err
+	}
+	for ch := range b {
+		b[ch] += float32(want[ch] - got[after][ch])
+	}
+	bias[n.Output()] = b
+	return nil
+}
+
+// floatMeans are the means of the float network's values as far as the levels reach: what is clipped on purpose is no shift.
+func (c *corrector) floatMeans(convs []*onnxgraph.Node) (map[string][]float64, error) {
+	var names []string
+	for _, n := range convs {
+		names = append(names, n.Output())
+	}
+	return c.means(c.m, names, c.levels)
+}
+
+// means gives the mean of every channel of some tensors.
+func (c *corrector) means(m *onnxgraph.Model, names []string, clip map[string]affine) (map[string][]float64, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	session, err := onnxgraph.Open(m, names, c.run)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close() //nolint:errcheck // frees memory
+	sums := map[string][]float64{}
+	for _, in := range c.inputs {
+		out, err := session.Run(in)
+		if err != nil {
+			return nil, err
+		}
+		for name, a := range out {
+			if sums[name] == nil {
+				sums[name] = make([]float64, a.Shape[1])
+			}
+			addMeans(sums[name], a, clip, name)
+		}
+	}
+	for _, sum := range sums {
+		for ch := range sum {
+			sum[ch] /= float64(len(c.inputs))
+		}
+	}
+	return sums, nil
+}
+
+func addMeans(sum []float64, a onnx.Array, clip map[string]affine, name string) {
+	lo, hi := -1e30, 1e30
+	if levels, ok := clip[name]; ok {
+		lo, hi = levels.low(), levels.high()
+	}
+	each := len(a.Data) / len(sum)
+	for ch := range sum {
+		total := 0.0
+		for _, v := range a.Data[ch*each : (ch+1)*each] {
+			total += min(hi, max(lo, float64(v)))
+		}
+		sum[ch] += total / float64(each)
+	}
+}

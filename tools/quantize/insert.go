@@ -1,0 +1,170 @@
+package quantize
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sightline/sightline/tools/onnxgraph"
+)
+
+// writer turns a float network into one in QDQ form: QuantizeLinear and DequantizeLinear stand around what onnxruntime then runs
+// in int8.
+type writer struct {
+	m      *onnxgraph.Model
+	levels map[string]affine // of the tensors that become uint8
+	cache  weightCache
+	bias   map[string][]float32
+}
+
+// weightCache remembers weights once they are quantised: the same network is written again and again.
+type weightCache struct {
+	top  float64 // highest level of a weight
+	done map[*onnxgraph.Tensor]weights
+}
+
+func newWeightCache(top float64) weightCache {
+	return weightCache{top, map[*onnxgraph.Tensor]weights{}}
+}
+
+func (c weightCache) get(t *onnxgraph.Tensor) (weights, error) {
+	if w, ok := c.done[t]; ok {
+		return w, nil
+	}
+	w, err := quantizeWeights(t, c.top)
+	c.done[t] = w
+	return w, err
+}
+
+// apply writes the network. bias, by the conv's output, takes the place of the conv's own.
+func apply(m *onnxgraph.Model, levels map[string]affine, cache weightCache, bias map[string][]float32) (*onnxgraph.Model, error) {
+	w := &writer{m: m.Clone(), levels: levels, cache: cache, bias: bias}
+	for _, n := range append([]*onnxgraph.Node{}, w.m.Graph.Nodes...) {
+		if n.Op != "Conv" {
+			continue
+		}
+		if err := w.conv(n); err != nil {
+			return nil, fmt.Errorf("quantise convolution %.80s: %w", n.Name, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(levels)) {
+		w.tensor(name)
+	}
+	if err := w.m.Sort(); err != nil {
+		return nil, err
+	}
+	w.m.Graph.RemoveDead()
+	return w.m, w.m.Check()
+}
+
+// conv quantises the weights of a convolution that reads and makes uint8.
+func (w *writer) conv(n *onnxgraph.Node) error {
+	in, ok := w.levels[n.Inputs[0]]
+	if _, out := w.levels[n.Output()]; !ok || !out {
+		return w.floatBias(n)
+	}
+	kernel := w.m.Graph.Const(n.Inputs[1])
+	q, err := w.cache.get(kernel)
+	if err != nil {
+		return err
+	}
+	channels := int64(len(q.scales))
+	name := n.Inputs[1]
+	w.dequantize(name, onnxgraph.NewInt8(q.shape, q.levels), q.scales, onnxgraph.NewInt8([]int64{channels}, make([]int8, channels)))
+	n.Inputs[1] = name + "_dq"
+	return w.int32Bias(n, in, q.scales)
+}
+
+func (w *writer) biasOf(n *onnxgraph.Node) ([]float32, error) {
+	if b, ok := w.bias[n.Output()]; ok {
+		return b, nil
+	}
+	if n.Input(2) == "" {
+		return nil, nil
+	}
+	t := w.m.Graph.Const(n.Input(2))
+	if t == nil {
+		return nil, fmt.Errorf("its bias is no constant")
+	}
+	return t.Floats()
+}
+
+// floatBias gives a convolution that stays float its corrected bias.
+func (w *writer) floatBias(n *onnxgraph.Node) error {
+	b, ok := w.bias[n.Output()]
+	if !ok {
+		return nil
+	}
+	name := w.m.Graph.Fresh(n.Output() + "_bias")
+	w.m.Graph.Initializers[name] = onnxgraph.NewFloat([]int64{int64(len(b))}, b)
+	n.Inputs = append(n.Inputs[:2], name)
+	return nil
+}
+
+func (w *writer) int32Bias(n *onnxgraph.Node, in affine, scales []float32) error {
+	b, err := w.biasOf(n)
+	if err != nil || b == nil {
+		return err
+	}
+	levels, steps := make([]int32, len(b)), make([]float32, len(b))
+	for c, v := range b {
+		steps[c] = float32(in.scale) * scales[c]
+		levels[c] = int32(min(1<<31-1, max(-1<<31, float64(v)/float64(steps[c]))) + sign(v)*0.5)
+	}
+	name := w.m.Graph.Fresh(n.Output() + "_bias")
+	w.dequantize(name, onnxgraph.NewInt32([]int64{int64(len(b))}, levels), steps, nil)
+	n.Inputs = append(n.Inputs[:2], name+"_dq")
+	return nil
+}
+
+func sign(v float32) float64 {
+	if v < 0 {
+		return -1
+	}
+	return 1
+}
+
+// dequantize adds constants and the node that makes them float again, channel by channel.
+func (w *writer) dequantize(name string, levels *onnxgraph.Tensor, scales []float32, zero *onnxgraph.Tensor) {
+	g := w.m.Graph
+	if _, done := g.Initializers[name+"_q"]; done {
+		return
+	}
+	g.Initializers[name+"_q"] = levels
+	g.Initializers[name+"_scale"] = onnxgraph.NewFloat([]int64{int64(len(scales))}, scales)
+	inputs := []string{name + "_q", name + "_scale"}
+	if zero != nil {
+		g.Initializers[name+"_zero"] = zero
+		inputs = append(inputs, name+"_zero")
+	}
+	g.Nodes = append(g.Nodes, &onnxgraph.Node{
+		Name: name + "_dequantize", Op: "DequantizeLinear", Inputs: inputs, Outputs: []string{name + "_dq"},
+		Attrs: map[string]onnxgraph.Attr{"axis": onnxgraph.IntAttr(0)},
+	})
+}
+
+// tensor puts a pair behind a tensor, through which all read it. An output of the graph keeps its name.
+func (w *writer) tensor(name string) {
+	g, a := w.m.Graph, w.levels[name]
+	from, to := name, name+"_dq"
+	readers := g.Consumers(name)
+	if g.IsOutput(name) {
+		from, to = name+"_made", name
+		producer := g.Producer(name)
+		producer.Outputs[0] = from
+	}
+	for _, n := range readers {
+		for i, in := range n.Inputs {
+			if in == name {
+				n.Inputs[i] = to
+			}
+		}
+	}
+	g.Initializers[name+"_scale"] = onnxgraph.NewFloat(nil, []float32{float32(a.scale)})
+	g.Initializers[name+"_zero"] = onnxgraph.NewUint8(nil, []uint8{uint8(a.zero)})
+	params := []string{name + "_scale", name + "_zero"}
+	g.Nodes = append(g.Nodes,
+		&onnxgraph.Node{Name: name + "_quantize", Op: "QuantizeLinear", Inputs: append([]string{from}, params...), Outputs: []string{name + "_q"}},
+		&onnxgraph.Node{Name: name + "_dequantize", Op: "DequantizeLinear", Inputs: append([]string{name + "_q"}, params...), Outputs: []string{to}},
+	)
+}

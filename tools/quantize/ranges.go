@@ -1,0 +1,118 @@
+package quantize
+
+import "math"
+
+// affine is how a tensor becomes uint8: value = scale * (level - zero).
+type affine struct {
+	scale float64
+	zero  int
+}
+
+// spanning gives the levels for values from lo to hi. Zero is always one of them: padding is zero.
+func spanning(lo, hi float64) affine {
+	lo, hi = min(lo, 0), max(hi, 0)
+	if hi-lo < 1e-12 {
+		return affine{1.0 / 255, 0}
+	}
+	scale := float64(float32((hi - lo) / 255))
+	return affine{scale, int(math.Round(min(255, max(0, -lo/scale))))}
+}
+
+func (a affine) level(v float64) int {
+	return int(min(255, max(0, math.RoundToEven(v/a.scale)+float64(a.zero))))
+}
+
+func (a affine) value(level int) float64 { return a.scale * float64(level-a.zero) }
+
+func (a affine) low() float64  { return a.value(0) }
+func (a affine) high() float64 { return a.value(255) }
+
+// siluLow is the least value of SiLU, x*sigmoid(x).
+const siluLow = -0.27846455
+
+func silu(v float64) float64 { return v / (1 + math.Exp(-v)) }
+
+// sigmoidLevels is how the output of a sigmoid becomes uint8.
+var sigmoidLevels = affine{1.0 / 256, 0}
+
+// search finds the range with the least error, among those that clip some of either end. after gives what matters of a value:
+// the value itself, or what the next operator makes of it.
+func (h *histogram) search(lows, highs []float64, exact func(float64) float64, rounded func(a affine, level int) float64) affine {
+	var want [bins]float64
+	for i := range want {
+		want[i] = exact(h.centre(i))
+	}
+	best, least := spanning(h.min, h.max), math.Inf(1)
+	for _, lo := range lows {
+		for _, hi := range highs {
+			if hi-lo <= 0 {
+				continue
+			}
+			a := spanning(lo, hi)
+			if e := h.error(a, &want, rounded, least); e < least {
+				best, least = a, e
+			}
+		}
+	}
+	return best
+}
+
+// error is the sum of squared errors over the histogram; it gives up beyond limit.
+func (h *histogram) error(a affine, want *[bins]float64, rounded func(a affine, level int) float64, limit float64) float64 {
+	var levels [256]float64
+	for i := range levels {
+		levels[i] = rounded(a, i)
+	}
+	sum := 0.0
+	for i, n := range h.counts {
+		if n == 0 {
+			continue
+		}
+		d := want[i] - levels[a.level(h.centre(i))]
+		if sum += n * d * d; sum >= limit {
+			return sum
+		}
+	}
+	return sum
+}
+
+// shares gives edge, and edge times ever smaller shares of it.
+func shares(edge float64, steps int, least float64) []float64 {
+	list := make([]float64, steps)
+	for i := range list {
+		list[i] = edge * math.Pow(least, float64(i)/float64(steps-1))
+	}
+	return list
+}
+
+func identity(v float64) float64             { return v }
+func plainLevel(a affine, level int) float64 { return a.value(level) }
+
+// plain finds the range of a tensor for its own sake.
+func (h *histogram) plain() affine {
+	lows := []float64{0}
+	if h.min < 0 {
+		lows = shares(h.min, 16, 0.2)
+	}
+	return h.search(lows, shares(h.max, 24, 0.1), identity, plainLevel)
+}
+
+// ofSiLU finds the range of the output of a SiLU, whose lower end is known.
+func (h *histogram) ofSiLU() affine {
+	return h.search([]float64{max(h.min, siluLow)}, shares(h.max, 48, 0.05), identity, plainLevel)
+}
+
+// beforeSiLU finds the range of what a SiLU reads, by the error behind it: far below zero nothing is left of a value, and the
+// levels are better spent above.
+func (h *histogram) beforeSiLU() affine {
+	after := func(a affine, level int) float64 {
+		v := a.value(level)
+		s := sigmoidLevels.level(1 / (1 + math.Exp(-v)))
+		return v * sigmoidLevels.value(s)
+	}
+	lows := []float64{0}
+	if h.min < 0 {
+		lows = shares(h.min, 24, 0.05)
+	}
+	return h.search(lows, shares(h.max, 24, 0.1), silu, after)
+}

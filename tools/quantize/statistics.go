@@ -1,0 +1,99 @@
+package quantize
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/tools/calibrate"
+	"github.com/sightline/sightline/tools/onnxgraph"
+)
+
+// bins is the resolution of a histogram: memory is this for each tensor, however many pictures are shown.
+const bins = 2048
+
+// histogram says how often a tensor takes which values.
+type histogram struct {
+	min, max float64
+	counts   [bins]float64
+}
+
+// centre is the value in the middle of a bin.
+func (h *histogram) centre(bin int) float64 {
+	return h.min + (float64(bin)+0.5)*(h.max-h.min)/bins
+}
+
+func (h *histogram) extend(values []float32) error {
+	for _, v := range values {
+		f := float64(v)
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("takes the value %g: the network is broken", v)
+		}
+		h.min, h.max = min(h.min, f), max(h.max, f)
+	}
+	return nil
+}
+
+func (h *histogram) count(values []float32) {
+	if h.max <= h.min {
+		h.counts[0] += float64(len(values))
+		return
+	}
+	per := bins / (h.max - h.min)
+	for _, v := range values {
+		h.counts[min(bins-1, max(0, int((float64(v)-h.min)*per)))]++
+	}
+}
+
+// observe runs the network over all pictures twice, for the extent and for the histograms of the named tensors.
+func observe(ctx context.Context, m *onnxgraph.Model, names []string, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string]*histogram, error) {
+	stats := make(map[string]*histogram, len(names))
+	for _, name := range names {
+		stats[name] = &histogram{min: math.Inf(1), max: math.Inf(-1)}
+	}
+	session, err := onnxgraph.Open(m, names, o)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close() //nolint:errcheck // frees memory
+	shape, err := m.InputShape()
+	if err != nil {
+		return nil, err
+	}
+	for pass, look := range []func(*histogram, []float32) error{
+		(*histogram).extend,
+		func(h *histogram, values []float32) error { h.count(values); return nil },
+	} {
+		err := set.Each(ctx, func(i int, input []float32) error {
+			progress.show("ranges", pass*set.Len()+i+1, 2*set.Len())
+			return each(session, onnx.Array{Shape: shape, Data: input}, stats, look)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return stats, nil
+}
+
+func each(s *onnxgraph.Session, input onnx.Array, stats map[string]*histogram, look func(*histogram, []float32) error) error {
+	out, err := s.Run(input)
+	if err != nil {
+		return err
+	}
+	for name, a := range out {
+		if err := look(stats[name], a.Data); err != nil {
+			return fmt.Errorf("tensor %s %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Progress is told how far long work has come; it may be nil.
+type Progress func(what string, done, total int)
+
+func (p Progress) show(what string, done, total int) {
+	if p != nil {
+		p(what, done, total)
+	}
+}
