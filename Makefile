@@ -10,7 +10,7 @@ SCRIPTS    := .ci/run $(wildcard tools/setup/*.sh)
 
 # What `make demo` plays and looks with; without SOURCE it fetches a clip of pedestrians.
 SOURCE ?=
-MODEL  ?= $(firstword $(wildcard models/*.onnx ../shared/data/models/yolox_nano.onnx))
+MODEL  ?= $(firstword $(wildcard models/*.onnx))
 # How long `make fuzz` gives each target.
 FUZZTIME ?= 20s
 # More flags for `go test`, such as -v or -run TestName.
@@ -48,6 +48,13 @@ fuzz: deps-build ## every fuzz target for FUZZTIME (20s)
 .PHONY: deps
 deps: deps-test ## install what building and testing need, without building
 	@echo 'deps: complete'
+
+# Where `make models` finds the originals and the pictures.
+DATA ?= ../shared/data
+
+.PHONY: models
+models: build ## make the shipped models anew from their originals in DATA (../shared/data)
+	@tools/setup/models.sh $(DATA)
 
 .PHONY: screenshot
 screenshot: deps-test ## docs/page.png anew: the page as it plays the demo clip
