@@ -27,6 +27,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
 COPY --from=build /cache/sightline/onnxruntime-1.32.0/libonnxruntime.so.1.32.0 /usr/local/lib/
 COPY --from=build /src/bin/sightline /usr/local/bin/
 COPY LICENSE NOTICE /usr/share/doc/sightline/
+COPY models/*.onnx models/*.yaml /usr/share/sightline/models/
 ENV SIGHTLINE_ONNXRUNTIME=/usr/local/lib/libonnxruntime.so.1.32.0
 USER 10001:10001
 WORKDIR /var/lib/sightline

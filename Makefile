@@ -8,9 +8,9 @@ LDFLAGS    := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SCRIPTS    := .ci/run $(wildcard tools/setup/*.sh)
 
-# What `make demo` plays and looks with; without SOURCE it fetches a clip of pedestrians.
+# What `make demo` plays and looks with; without SOURCE it fetches a clip of pedestrians, without MODEL it takes the shipped one.
 SOURCE ?=
-MODEL  ?= $(firstword $(wildcard models/*.onnx))
+MODEL  ?=
 # How long `make fuzz` gives each target.
 FUZZTIME ?= 20s
 # More flags for `go test`, such as -v or -run TestName.
@@ -58,7 +58,7 @@ models: build ## make the shipped models anew from their originals in DATA (../s
 
 .PHONY: screenshot
 screenshot: deps-test ## docs/page.png anew: the page as it plays the demo clip
-	@SOURCE=$${SOURCE:-$$(tools/setup/clip.sh)} MODEL=$(abspath $(MODEL)) SCREENSHOT=$(CURDIR)/docs/page.png \
+	@SOURCE=$${SOURCE:-$$(tools/setup/clip.sh)} MODEL=$(abspath $(or $(MODEL),models/yolox-nano-int8.onnx)) SCREENSHOT=$(CURDIR)/docs/page.png \
 		go test -tags '$(TAGS) screenshot' -count=1 -run TestScreenshot ./cmd/sightline
 
 .PHONY: clean
