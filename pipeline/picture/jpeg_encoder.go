@@ -20,6 +20,7 @@ type JPEGEncoder struct {
 	coded     []byte  // as long as the longest JPEG of a picture of this size
 	converted I420    // in the colours of JPEG, sides rounded up to even numbers
 	row       []int32 // scratch of the conversion
+	colours   toJPEG  // here because C reads it
 	size      C.ulong // here because C writes it
 }
 
@@ -95,8 +96,9 @@ func (e *JPEGEncoder) convert(src *I420) *I420 {
 	if len(e.row) < w {
 		e.row = make([]int32, w)
 	}
-	m, t := toJPEGOf(src.Matrix, src.FullRange), &e.converted
-	C.sl_convert((*C.sl_to_jpeg)(unsafe.Pointer(&m)), C.int(src.Width), C.int(src.Height), u8(src.Y), u8(src.U), u8(src.V),
+	e.colours = toJPEGOf(src.Matrix, src.FullRange)
+	t := &e.converted
+	C.sl_convert((*C.sl_to_jpeg)(unsafe.Pointer(&e.colours)), C.int(src.Width), C.int(src.Height), u8(src.Y), u8(src.U), u8(src.V),
 		C.int(src.StrideY), C.int(src.StrideC), u8(t.Y), u8(t.U), u8(t.V), C.int(t.StrideY), C.int(t.StrideC),
 		(*C.int32_t)(unsafe.Pointer(&e.row[0])))
 	return t

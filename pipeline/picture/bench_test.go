@@ -1,0 +1,105 @@
+package picture
+
+import (
+	"bytes"
+	"image"
+	"image/gif"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func BenchmarkEncodeJPEG4K(b *testing.B) {
+	p := scene(3840, 2160, BT709, false)
+	e, err := NewJPEGEncoder(90)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	dst := make([]byte, 0, 32<<20)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Encode(p, dst); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeJPEG4K(b *testing.B) {
+	data := encode(b, scene(3840, 2160, BT709, false), 90)
+	d, err := NewJPEGDecoder()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	var p I420
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := d.Decode(data, &p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLetterbox(b *testing.B) {
+	src := scene(3840, 2160, BT709, false)
+	for name, region := range map[string]Rect{"whole-4K": {0, 0, 3840, 2160}, "tile-640": {1000, 700, 640, 640}} {
+		b.Run(name, func(b *testing.B) {
+			l, dst := NewLetterboxer(Layout{Scale: 1, Fill: 114}), make([]float32, 3*416*416)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := l.Fill(dst, 416, 416, src, region); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestFilesAreToldByTheirContent(t *testing.T) {
+	dir := t.TempDir()
+	save := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	img := image.NewNRGBA(image.Rect(0, 0, 40, 30))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+		if i%4 == 1 || i%4 == 2 {
+			img.Pix[i] = 0
+		}
+	}
+	var asPNG, asGIF bytes.Buffer
+	if err := png.Encode(&asPNG, img); err != nil {
+		t.Fatal(err)
+	}
+	if err := gif.Encode(&asGIF, img, nil); err != nil {
+		t.Fatal(err)
+	}
+	red := New(40, 30)
+	red.Matrix, red.FullRange = BT601, true
+	DrawBox(red, Rect{0, 0, 40, 30}, Colour{255, 0, 0}, 40)
+	for name, data := range map[string][]byte{"wrong.gif": asPNG.Bytes(), "wrong.png": asGIF.Bytes(), "wrong.txt": encode(t, red, 95)} {
+		p, err := DecodeFile(save(name, data))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if c := p.rgb(20, 15); p.Width != 40 || p.Height != 30 || c[0] < 245 || c[1] > 12 || c[2] > 12 {
+			t.Errorf("%s is %dx%d of %.0f", name, p.Width, p.Height, c)
+		}
+	}
+	for name, want := range map[string]string{
+		save("text.jpg", []byte("this is no picture")): "no JPEG, PNG or GIF", save("empty.png", nil): "empty",
+		save("cut.png", asPNG.Bytes()[:40]): "PNG", filepath.Join(dir, "nowhere.jpg"): "no such file", dir: "directory",
+	} {
+		if _, err := DecodeFile(name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+}
