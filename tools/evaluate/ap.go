@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Accuracy is average precision as COCO defines it, 0 to 1; NaN where no object was marked.
+// Accuracy is average precision as COCO defines it, 0 to 1; -1 where no object was marked.
 type Accuracy struct {
 	AP     float64 `json:"ap" yaml:"ap"` // mean over IoU 0.50 to 0.95
 	AP50   float64 `json:"ap50" yaml:"ap50"`
@@ -198,7 +198,9 @@ func (s *scorer) precision(area int, choice []int) (sums [thresholds]float64) {
 		}
 	}
 	for t := range sums {
-		sums[t] /= classes // NaN without any
+		if sums[t] /= classes; classes == 0 {
+			sums[t] = -1
+		}
 	}
 	return sums
 }

@@ -106,7 +106,7 @@ func TestScoreOfPerfectAndOfNoResults(t *testing.T) {
 	if ap := Score(in, nil).AP; ap != 0 {
 		t.Errorf("no results have AP %v", ap)
 	}
-	if ap := Score(Instances{}, nil).AP; !math.IsNaN(ap) {
+	if ap := Score(Instances{}, nil).AP; ap != -1 {
 		t.Errorf("no pictures give AP %v", ap)
 	}
 }
