@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 const testdata = "../detect/testdata"
@@ -159,6 +161,35 @@ func TestBadFilesAreRefused(t *testing.T) {
 	for n := 0; n < len(tiny)-1; n += len(tiny) / 60 {
 		if _, err := Load(save(t, tiny[:n], "")); err == nil {
 			t.Errorf("%d of %d bytes were taken", n, len(tiny))
+		}
+	}
+}
+
+// TestNetworksOfAnotherKindAreRefused: classifiers, other ranks, other element types.
+func TestNetworksOfAnotherKindAreRefused(t *testing.T) {
+	for want, change := range map[string]func(g *onnxgraph.Graph){
+		"has 2 inputs": func(g *onnxgraph.Graph) {
+			g.Inputs = append(g.Inputs, onnxgraph.Value{Name: "more", Type: onnxgraph.Float})
+		},
+		"must be [N, 3":   func(g *onnxgraph.Graph) { g.Inputs[0].Shape = []int64{1, 3, 192} },
+		"must be float32": func(g *onnxgraph.Graph) { g.Inputs[0].Type = onnxgraph.Uint8 },
+		"must be equal":   func(g *onnxgraph.Graph) { g.Inputs[0].Shape[2] = 224 },
+		"must give [N":    func(g *onnxgraph.Graph) { g.Outputs[0].Shape = []int64{1, 1000} },
+		"hold 7 classes":  func(g *onnxgraph.Graph) { g.Outputs[0].Shape = []int64{-1, 756, 12} },
+		"at most 1024":    func(g *onnxgraph.Graph) { g.Inputs[0].Shape[0] = 5000 },
+		"8] int64":        func(g *onnxgraph.Graph) { g.Outputs[0].Type = onnxgraph.Int64 },
+	} {
+		m, err := onnxgraph.Parse(read(t, "tiny.onnx"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(m.Graph)
+		data, err := m.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(save(t, data, "")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }
