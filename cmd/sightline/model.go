@@ -1,6 +1,13 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sightline/sightline/models"
+)
 
 func newModel() *cobra.Command {
 	cmd := &cobra.Command{
@@ -9,6 +16,31 @@ func newModel() *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newQuantize(), newEval())
+	cmd.AddCommand(newPrune(), newQuantize(), newEval())
 	return cmd
+}
+
+// originFlags say of the original what its card does not.
+type originFlags struct{ licence, url string }
+
+func (f *originFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.licence, "licence", "", "SPDX identifier of the original's licence, where its card does not say it")
+	flags.StringVar(&f.url, "origin", "", "`URL` of the original, where its card does not say it")
+}
+
+func (f originFlags) of(in string, spec models.Spec) models.CardOrigin {
+	if f.url != "" {
+		return models.CardOrigin{URL: f.url, SHA256: spec.SHA256}
+	}
+	return models.CardOrigin{URL: "file:" + filepath.Base(in), SHA256: spec.SHA256}
+}
+
+func (f originFlags) licenceOf(spec models.Spec) string {
+	switch {
+	case f.licence != "":
+		return f.licence
+	case spec.Licence != "":
+		return spec.Licence
+	}
+	return "NOASSERTION"
 }

@@ -22,10 +22,11 @@ import (
 
 // quantizeFlags are the flags of `sightline model quantize`.
 type quantizeFlags struct {
-	mode, calib, eval, measure, target, licence, origin string
-	pictures                                            int
-	maxDrop                                             float64
-	json                                                bool
+	mode, calib, eval, measure, target string
+	origin                             originFlags
+	pictures                           int
+	maxDrop                            float64
+	json                               bool
 }
 
 func newQuantize() *cobra.Command {
@@ -49,8 +50,7 @@ a folder in COCO form, more parts stay float until the average precision drops b
 	flags.Float64Var(&f.maxDrop, "max-drop", 0.7, "largest drop of AP on --eval, in points")
 	flags.StringVar(&f.measure, "measure", "", "`DIR` in COCO form on which the card's figures are measured")
 	flags.StringVar(&f.target, "target", "cpu", "cpu, or avx2 for x86-64 without VNNI")
-	flags.StringVar(&f.licence, "licence", "", "SPDX identifier of the original's licence, where its card does not say it")
-	flags.StringVar(&f.origin, "origin", "", "`URL` of the original, where its card does not say it")
+	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	return cmd
 }
@@ -83,7 +83,7 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	if n := set.Len(); n < calibrate.Few {
 		fmt.Fprintf(cmd.ErrOrStderr(), "sightline: only %d pictures to calibrate with: ranges are guesses below %d\n", n, calibrate.Few)
 	}
-	card := bundle.Card(spec, simple.Head, f.originOf(in, spec), f.licenceOf(spec), f.command(in, out))
+	card := bundle.Card(spec, simple.Head, f.origin.of(in, spec), f.origin.licenceOf(spec), f.command(in, out))
 	options := quantize.StaticOptions{Calibration: set, Target: f.target, Progress: newProgress(cmd.ErrOrStderr()).show}
 	if f.eval != "" {
 		options.MaxDrop = f.maxDrop
@@ -147,23 +147,6 @@ func (f quantizeFlags) evaluator(card models.Card) (func(context.Context, *onnxg
 		a, err := evaluate.Model(ctx, path, in, evaluate.Options{Data: f.eval})
 		return 100 * a.AP, err
 	}, nil
-}
-
-func (f quantizeFlags) originOf(in string, spec models.Spec) models.CardOrigin {
-	if f.origin != "" {
-		return models.CardOrigin{URL: f.origin, SHA256: spec.SHA256}
-	}
-	return models.CardOrigin{URL: "file:" + filepath.Base(in), SHA256: spec.SHA256}
-}
-
-func (f quantizeFlags) licenceOf(spec models.Spec) string {
-	switch {
-	case f.licence != "":
-		return f.licence
-	case spec.Licence != "":
-		return spec.Licence
-	}
-	return "NOASSERTION"
 }
 
 // command is what makes the same file again, without the places where files lay.

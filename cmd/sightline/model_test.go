@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestModelCommandsRefuseWrongUse(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out.onnx")
+	checkAll(t, []refusal{
+		{"no calibration", []string{"model", "quantize", tiny(t), out}, exitWrongUse, []string{"--calib"}},
+		{"mode", []string{"model", "quantize", "--mode", "magic", "--calib", dir, tiny(t), out}, exitWrongUse, []string{`"magic"`, "static"}},
+		{"name", []string{"model", "quantize", "--calib", dir, tiny(t), "out.bin"}, exitWrongUse, []string{"out.bin", ".onnx"}},
+		{"no pictures", []string{"model", "quantize", "--calib", dir, tiny(t), out}, exitFailed, []string{dir, "no JPEG, PNG or GIF"}},
+		{"missing", []string{"model", "quantize", "--calib", dir, "nowhere.onnx", out}, exitFailed, []string{"nowhere.onnx", "no such file"}},
+		{"method", []string{"model", "prune", "--method", "magic", tiny(t), out}, exitWrongUse, []string{`"magic"`, "unstructured"}},
+		{"amount", []string{"model", "prune", "--amount", "1.5", tiny(t), out}, exitWrongUse, []string{"1.5", "0 to below 1"}},
+		{"repair", []string{"model", "prune", "--repair", "ls", tiny(t), out}, exitWrongUse, []string{"--calib"}},
+		{"no data", []string{"model", "eval", tiny(t)}, exitWrongUse, []string{"--data"}},
+		{"no annotations", []string{"model", "eval", "--data", dir, tiny(t)}, exitFailed, []string{"instances.json"}},
+	})
+	t.Cleanup(func() {
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("a refused command left %v", left)
+		}
+	})
+}
+
+// TestRealModelIsPrunedAndRuns: what comes out is a model with a card that a detector takes.
+func TestRealModelIsPrunedAndRuns(t *testing.T) {
+	in, out := shared(t, "models", "yolox_nano.onnx"), filepath.Join(t.TempDir(), "sparse.onnx")
+	code, said, stderr := finish(t, "model", "prune", "--amount", "0.2", "--licence", "Apache-2.0", in, out)
+	if code != exitDone || !strings.Contains(said, "weights are zero") {
+		t.Fatalf("exit code %d: %s%s", code, said, stderr)
+	}
+	code, said, stderr = finish(t, "detect", "--model", out, photo(t, "a.jpg"))
+	if code != exitDone || !strings.Contains(said, "640x360") {
+		t.Errorf("exit code %d: %s%s", code, said, stderr)
+	}
+	card, err := os.ReadFile(strings.TrimSuffix(out, ".onnx") + ".yaml")
+	if err != nil || !strings.Contains(string(card), "--amount 0.2") {
+		t.Errorf("card %s, %v", card, err)
+	}
+}

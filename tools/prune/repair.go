@@ -1,0 +1,254 @@
+package prune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/tools/onnxgraph"
+)
+
+const (
+	places     = 192  // of a picture, that a layer is looked at
+	ridge      = 1e-2 // of the mean diagonal, towards the weights as they were
+	iterations = 40   // of conjugate gradients
+)
+
+// repair goes through the layers in order. Each sees what those before it became, and its remaining weights and its bias are moved
+// so that it gives what it gives in the whole network.
+func (o UnstructuredOptions) repair(ctx context.Context, m *onnxgraph.Model, layers []*layer) error {
+	whole := m.Clone()
+	for i, l := range layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := o.repairOne(ctx, whole, m, l); err != nil {
+			return fmt.Errorf("layer %.80s: %w", l.node.Output(), err)
+		}
+		if o.Progress != nil {
+			o.Progress("repair", i+1, len(layers))
+		}
+	}
+	return nil
+}
+
+func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *onnxgraph.Model, l *layer) error {
+	groups := int(l.node.Int("group", 1))
+	width, rows := int(l.shape[1]*l.shape[2]*l.shape[3]), int(l.shape[0])/groups
+	sums := make([]products, groups)
+	for g := range sums {
+		sums[g] = newProducts(width+1, rows)
+	}
+	if err := o.look(ctx, whole, m, l, sums); err != nil {
+		return err
+	}
+	bias, err := l.bias(m)
+	if err != nil {
+		return err
+	}
+	v := l.masked()
+	for g := range sums {
+		sums[g].solve(v[g*rows*width:(g+1)*rows*width], l.kept[g*rows*width:(g+1)*rows*width], bias[g*rows:(g+1)*rows])
+	}
+	l.write(m, v)
+	name := m.Graph.Fresh(l.node.Output() + "_bias")
+	m.Graph.Initializers[name] = onnxgraph.NewFloat([]int64{int64(len(bias))}, bias)
+	l.node.Inputs = append(l.node.Inputs[:2], name)
+	m.Graph.RemoveDead()
+	return nil
+}
+
+func (l *layer) bias(m *onnxgraph.Model) ([]float32, error) {
+	if l.node.Input(2) == "" {
+		return make([]float32, l.shape[0]), nil
+	}
+	t := m.Graph.Const(l.node.Inputs[2])
+	if t == nil {
+		return nil, errors.New("its bias is no constant")
+	}
+	return t.Floats()
+}
+
+// look adds up the products of what the layer reads and of what it gives in the whole network, at some places of every picture.
+func (o UnstructuredOptions) look(ctx context.Context, whole, m *onnxgraph.Model, l *layer, sums []products) error {
+	shape, err := m.InputShape()
+	if err != nil {
+		return err
+	}
+	in, out := l.node.Inputs[0], l.node.Output()
+	wanted, err := onnxgraph.Open(whole, []string{out}, o.run())
+	if err != nil {
+		return err
+	}
+	defer wanted.Close() //nolint:errcheck // frees memory
+	var read *onnxgraph.Session
+	if in != m.Graph.Inputs[0].Name {
+		if read, err = onnxgraph.Open(m, []string{in}, o.run()); err != nil {
+			return err
+		}
+		defer read.Close() //nolint:errcheck // frees memory
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	return o.Calibration.Each(ctx, func(_ int, input []float32) error {
+		picture := onnx.Array{Shape: shape, Data: input}
+		y, err := wanted.Run(picture)
+		if err != nil {
+			return err
+		}
+		x := map[string]onnx.Array{in: picture}
+		if read != nil {
+			if x, err = read.Run(picture); err != nil {
+				return err
+			}
+		}
+		l.sample(x[in], y[out], sums, random)
+		return nil
+	})
+}
+
+// sample takes what the kernel covers at random places, and what should come of it, group by group.
+func (l *layer) sample(x, y onnx.Array, sums []products, random *rand.Rand) {
+	width := int(l.shape[1]*l.shape[2]*l.shape[3]) + 1
+	h, w := int(y.Shape[2]), int(y.Shape[3])
+	for g := range sums {
+		rows := sums[g].target.Rows
+		from, to := general(places, width), general(places, rows)
+		for p := range places {
+			oy, ox := random.IntN(h), random.IntN(w)
+			l.cover(row(from, p), x, g, oy, ox)
+			for r := range rows {
+				to.Data[p*rows+r] = float64(y.Data[((g*rows+r)*h+oy)*w+ox])
+			}
+		}
+		sums[g].add(from, to)
+	}
+}
+
+// cover copies what the kernel covers at one place of its output; beyond the border there are zeros, and a 1 for the bias ends
+// it.
+func (l *layer) cover(to []float64, x onnx.Array, group, oy, ox int) {
+	in, kh, kw := int(l.shape[1]), int(l.shape[2]), int(l.shape[3])
+	h, w := int(x.Shape[2]), int(x.Shape[3])
+	stride, dilation, pads := pair(l.node.Ints("strides"), 1), pair(l.node.Ints("dilations"), 1), pair(l.node.Ints("pads"), 0)
+	for c := range in {
+		plane := x.Data[(group*in+c)*h*w:]
+		for u := range kh {
+			for v := range kw {
+				y, x := oy*stride[0]-pads[0]+u*dilation[0], ox*stride[1]-pads[1]+v*dilation[1]
+				if y >= 0 && y < h && x >= 0 && x < w {
+					to[(c*kh+u)*kw+v] = float64(plane[y*w+x])
+				}
+			}
+		}
+	}
+	to[len(to)-1] = 1
+}
+
+// pair is the first two numbers of an attribute, for rows and columns.
+func pair(v []int64, otherwise int) [2]int {
+	if len(v) < 2 {
+		return [2]int{otherwise, otherwise}
+	}
+	return [2]int{int(v[0]), int(v[1])}
+}
+
+// products are sums over samples x, with what should come of them, y: of x'x, of which only one triangle is kept, and of y'x.
+type products struct {
+	sum    blas64.Symmetric
+	target blas64.General
+}
+
+func newProducts(n, rows int) products {
+	return products{blas64.Symmetric{N: n, Stride: n, Data: make([]float64, n*n), Uplo: blas.Upper}, general(rows, n)}
+}
+
+func (p products) add(x, y blas64.General) {
+	blas64.Syrk(blas.Trans, 1, x, 1, p.sum)
+	blas64.Gemm(blas.Trans, blas.NoTrans, 1, y, x, 1, p.target)
+}
+
+// solve moves the kept weights and the bias so that they give on the samples what they should: (x'x+ridge)d = y'x - vx'x over what
+// is kept, by conjugate gradients of all outputs at once.
+func (p products) solve(v []float32, kept []bool, bias []float32) {
+	n := p.sum.N
+	rows, mean := p.target.Rows, 0.0
+	for i := range n {
+		mean += p.sum.Data[i*n+i] / float64(n)
+	}
+	free := make([]bool, rows*n)
+	now, residual, d, product := general(rows, n), general(rows, n), general(rows, n), general(rows, n)
+	for r := range rows {
+		copy(free[r*n:], kept[r*(n-1):(r+1)*(n-1)])
+		free[(r+1)*n-1] = true
+		for i := range n - 1 {
+			now.Data[r*n+i] = float64(v[r*(n-1)+i])
+		}
+		now.Data[(r+1)*n-1] = float64(bias[r])
+	}
+	p.times(now, residual, free, 0)
+	for i := range residual.Data {
+		if residual.Data[i] = p.target.Data[i] - residual.Data[i]; !free[i] {
+			residual.Data[i] = 0
+		}
+	}
+	direction := general(rows, n)
+	copy(direction.Data, residual.Data)
+	for range iterations {
+		p.times(direction, product, free, ridge*mean)
+		for r := range rows {
+			step(row(d, r), row(residual, r), row(direction, r), row(product, r))
+		}
+	}
+	for r := range rows {
+		for i := range n - 1 {
+			v[r*(n-1)+i] += float32(d.Data[r*n+i])
+		}
+		bias[r] += float32(d.Data[(r+1)*n-1])
+	}
+}
+
+func general(rows, cols int) blas64.General {
+	return blas64.General{Rows: rows, Cols: cols, Stride: cols, Data: make([]float64, rows*cols)}
+}
+
+func row(m blas64.General, r int) []float64 { return m.Data[r*m.Stride : r*m.Stride+m.Cols] }
+
+// times is to = from*(H + extra), where kept.
+func (p products) times(from, to blas64.General, kept []bool, extra float64) {
+	blas64.Symm(blas.Right, 1, p.sum, from, 0, to)
+	for i := range to.Data {
+		if to.Data[i] += extra * from.Data[i]; !kept[i] {
+			to.Data[i] = 0
+		}
+	}
+}
+
+// step is one step of conjugate gradients for one output.
+func step(d, residual, direction, product []float64) {
+	before := dot(residual, residual)
+	curve := dot(direction, product)
+	if before < 1e-18 || curve <= 0 {
+		return
+	}
+	a := before / curve
+	for i := range d {
+		d[i] += a * direction[i]
+		residual[i] -= a * product[i]
+	}
+	b := dot(residual, residual) / before
+	for i := range direction {
+		direction[i] = residual[i] + b*direction[i]
+	}
+}
+
+func dot(a, b []float64) (sum float64) {
+	for i, v := range a {
+		sum += v * b[i]
+	}
+	return sum
+}
