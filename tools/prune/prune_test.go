@@ -152,6 +152,31 @@ func TestRepairMakesUpForWhatIsGone(t *testing.T) {
 	}
 }
 
+// TestHalfPrecisionStaysSo: a file whose numbers came from float16 is compressed to half, and repair must not undo that.
+func TestHalfPrecisionStaysSo(t *testing.T) {
+	m := network()
+	for name, w := range m.Graph.Initializers {
+		v, _ := w.Floats()
+		toHalf(v)
+		m.Graph.Initializers[name] = onnxgraph.NewFloat(w.Shape, v)
+	}
+	q, _, err := Unstructured(t.Context(), m, UnstructuredOptions{Amount: 0.3, Calibration: pictures(t, 4), Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a_w", "b_w", "c_w"} {
+		if v, _ := q.Graph.Initializers[name].Floats(); !isHalf(v) {
+			t.Errorf("%s has more digits than before", name)
+		}
+	}
+	for from, want := range map[float32]float32{1: 1, 1.0001: 1, 1.0005: 1.0009766, -2: -2, 0: 0} {
+		v := []float32{from}
+		if toHalf(v); v[0] != want {
+			t.Errorf("%g becomes %g, want %g", from, v[0], want)
+		}
+	}
+}
+
 func TestNothingRemovedIsTheSameNetwork(t *testing.T) {
 	want, err := network().Marshal()
 	if err != nil {

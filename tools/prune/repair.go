@@ -55,6 +55,9 @@ func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *onnxgraph.
 	for g := range sums {
 		sums[g].solve(v[g*rows*width:(g+1)*rows*width], l.kept[g*rows*width:(g+1)*rows*width], bias[g*rows:(g+1)*rows])
 	}
+	if isHalf(l.weights) {
+		toHalf(v)
+	}
 	l.write(m, v)
 	name := m.Graph.Fresh(l.node.Output() + "_bias")
 	m.Graph.Initializers[name] = onnxgraph.NewFloat([]int64{int64(len(bias))}, bias)

@@ -148,6 +148,21 @@ func (l *layer) masked() []float32 {
 	return v
 }
 
+// halfBits are the bits of a float32 that a float16 does not have.
+const halfBits = 1<<13 - 1
+
+// isHalf tells whether all numbers came from float16: then the file is compressed to nearly half, and must stay so.
+func isHalf(v []float32) bool {
+	return !slices.ContainsFunc(v, func(f float32) bool { return math.Float32bits(f)&halfBits != 0 })
+}
+
+// toHalf rounds numbers to the precision of float16.
+func toHalf(v []float32) {
+	for i, f := range v {
+		v[i] = math.Float32frombits((math.Float32bits(f) + (halfBits+1)/2) &^ halfBits)
+	}
+}
+
 // write gives the layer new weights; a kernel that several layers share becomes the layer's own.
 func (l *layer) write(m *onnxgraph.Model, v []float32) {
 	name := l.node.Inputs[1]
