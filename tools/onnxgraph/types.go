@@ -125,9 +125,8 @@ func (n *Node) Input(i int) string {
 // Output is the first output.
 func (n *Node) Output() string { return n.Outputs[0] }
 
-// IntAttr, IntsAttr, FloatAttr and TextAttr make attributes.
-func IntAttr(v int64) Attr      { return Attr{Kind: AttrInt, Int: v} }
-func IntsAttr(v ...int64) Attr  { return Attr{Kind: AttrInts, Ints: v} }
-func FloatAttr(v float32) Attr  { return Attr{Kind: AttrFloat, Float: v} }
-func TextAttr(v string) Attr    { return Attr{Kind: AttrText, Text: v} }
-func TensorAttr(t *Tensor) Attr { return Attr{Kind: AttrTensor, Tensor: t} }
+// IntAttr makes an attribute that is a number.
+func IntAttr(v int64) Attr { return Attr{Kind: AttrInt, Int: v} }
+
+// IntsAttr makes an attribute that is a list of numbers.
+func IntsAttr(v ...int64) Attr { return Attr{Kind: AttrInts, Ints: v} }
