@@ -60,9 +60,10 @@ func parseCard(data []byte, alone bool) (Card, error) {
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = errors.New("is empty")
+			return c, errors.New("is empty")
 		}
-		return c, err
+		lines := strings.ReplaceAll(strings.Replace(err.Error(), ":\n  ", ": ", 1), "\n  ", "; ")
+		return c, errors.New(shown(lines, 1000))
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return c, errors.New("holds more than one document")

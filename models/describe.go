@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // describe fills in what the file is, from the best source that there is, and holds it against the file's tensors.
@@ -215,7 +216,7 @@ func (s *Spec) strange(file *onnxFile, named bool) error {
 // String writes a tensor as its name and shape.
 func (t tensor) String() string {
 	if !t.rank {
-		return fmt.Sprintf("%.60s of unknown shape", t.name)
+		return shown(t.name, 60) + " of unknown shape"
 	}
 	sizes := make([]string, len(t.shape))
 	for i, n := range t.shape {
@@ -223,7 +224,17 @@ func (t tensor) String() string {
 			sizes[i] = "?"
 		}
 	}
-	return fmt.Sprintf("%.60s [%s]", t.name, strings.Join(sizes, ", "))
+	return fmt.Sprintf("%s [%s]", shown(t.name, 60), strings.Join(sizes, ", "))
+}
+
+// shown makes text that a stranger wrote fit for a message: short, and nothing that a terminal obeys.
+func shown(text string, limit int) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text[:min(limit, len(text))])
 }
 
 func list(tensors []tensor) string {

@@ -75,7 +75,7 @@ func (s *Spec) checkHeadOutputs(file *onnxFile) error {
 	for _, want := range s.Outputs(max(1, s.Batch)) {
 		if !file.gives(want) {
 			faults = append(faults, fmt.Errorf("outputs %s: its %s wants %s %v float32; correct it or make the model again",
-				list(file.outputs), s.Source, want.Name, want.Shape))
+				list(file.outputs), s.Source, shown(want.Name, 60), want.Shape))
 		}
 	}
 	return errors.Join(faults...)

@@ -68,6 +68,11 @@ func fileFault(err error, size int) error {
 
 // inFolder gives the real path of a file and refuses one that a symbolic link takes out of the folder that it was named in.
 func inFolder(path string) (string, error) {
+	// Absolute first: a link may name its neighbour by an absolute path.
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return "", fileError(err)
@@ -104,7 +109,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		return nil, errors.New("it is no file: give the path of an .onnx file")
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes: must be at most %d", filepath.Base(path), info.Size(), limit)
+		return nil, fmt.Errorf("%s has %d bytes: must be at most %d; name another file", filepath.Base(path), info.Size(), limit)
 	}
 	f, err := os.Open(path)
 	if err != nil {

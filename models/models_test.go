@@ -129,6 +129,7 @@ func TestWrongCardsAreRefused(t *testing.T) {
 		"head":    {"labels:", "head:\n    - {stride: 8, outputs: [a]}\nlabels:", "head"},
 		"lost":    {"labels:", "head:\n    - {stride: 8, outputs: [a, b, c]}\nlabels:", "wants a [1 4 24 24]"},
 		"stride":  {"labels:", "head:\n    - {stride: 7, outputs: [a, b, c]}\nlabels:", "stride 7"},
+		"anchors": {"labels:", "head:\n    - {stride: 8, anchors: [[1, 2]], outputs: [a, b, c]}\nlabels:", "names 3 outputs and 1 anchors"},
 	} {
 		_, err := Load(save(t, read(t, "tiny.onnx"), cardOf(t, c.from, c.to)))
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "model.onnx") {
@@ -208,20 +209,4 @@ func TestNamesOfExporters(t *testing.T) {
 			t.Errorf("%s gives %v", text, labels)
 		}
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	for _, name := range []string{"tiny.onnx", "tiny_v8.onnx"} {
-		data := read(f, name)
-		f.Add(data)
-		f.Add(data[:len(data)/2])
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := parseONNX(data)
-		if err != nil {
-			return
-		}
-		var s Spec
-		_ = s.describe(file, nil) // any error, but no panic
-	})
 }

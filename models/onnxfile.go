@@ -11,6 +11,7 @@ const (
 	maxMetadata = 1000    // entries
 	maxValue    = 1 << 20 // bytes of one metadata entry
 	maxRank     = 8
+	maxTensors  = 1 << 16 // of one kind: an empty one takes 2 bytes of file and much more of memory
 )
 
 // Element types of ONNX tensors that are looked at.
@@ -34,6 +35,7 @@ type tensor struct {
 type onnxFile struct {
 	version  int64
 	graph    bool
+	opset    bool
 	inputs   []tensor
 	outputs  []tensor
 	metadata map[string]string
@@ -47,8 +49,9 @@ func parseONNX(data []byte) (*onnxFile, error) {
 	if err := eachField(data, f.modelField); err != nil {
 		return nil, err
 	}
-	if f.version == 0 || !f.graph {
-		return nil, errors.New("it has no version or no graph")
+	// A file that was cut off behind its graph lacks the operators' version.
+	if f.version == 0 || !f.graph || !f.opset {
+		return nil, errors.New("it has no version, no graph or no version of its operators")
 	}
 	return f, nil
 }
@@ -60,6 +63,8 @@ func (f *onnxFile) modelField(x field) error {
 	case 7: // graph
 		f.graph = true
 		return in("the graph", eachField(x.bytes, f.graphField))
+	case 8: // opset_import
+		f.opset = true
 	case 14: // metadata_props
 		return in("the metadata", f.entry(x.bytes))
 	case 20: // training_info: two graphs
@@ -134,7 +139,9 @@ func (f *onnxFile) initialiser(x field) error {
 	if err != nil {
 		return err
 	}
-	f.initial[t.name] = true
+	if err := f.initialised(t.name); err != nil {
+		return err
+	}
 	return t.finite()
 }
 
@@ -144,9 +151,19 @@ func (f *onnxFile) sparse(message []byte) error {
 			return nil
 		}
 		t, err := f.tensor(x.bytes)
-		f.initial[t.name] = true
-		return err
+		if err != nil {
+			return err
+		}
+		return f.initialised(t.name)
 	})
+}
+
+func (f *onnxFile) initialised(name string) error {
+	if len(f.initial) == maxTensors {
+		return fmt.Errorf("more than %d tensors", maxTensors)
+	}
+	f.initial[name] = true
+	return nil
 }
 
 func (f *onnxFile) entry(message []byte) error {
@@ -176,6 +193,9 @@ func keyValue(message []byte) (key, value string, err error) {
 
 // value reads a ValueInfoProto: a name and, for tensors, element type and shape.
 func (f *onnxFile) value(message []byte, to *[]tensor) error {
+	if len(*to) == maxTensors {
+		return fmt.Errorf("more than %d tensors", maxTensors)
+	}
 	var t tensor
 	err := eachField(message, func(x field) error {
 		switch x.num {

@@ -25,6 +25,7 @@ type weights struct {
 	raw      []byte
 	hasRaw   bool
 	typed    bool // numbers in fields of their own type
+	nan      bool // among float_data
 	outside  bool
 	external external
 }
@@ -39,6 +40,9 @@ func (f *onnxFile) tensor(message []byte) (*weights, error) {
 		return t, fmt.Errorf("tensor %.60q: %w", t.name, err)
 	}
 	if t.outside {
+		if len(f.external) == maxTensors {
+			return t, fmt.Errorf("more than %d tensors in external files", maxTensors)
+		}
 		t.external.tensor = t.name
 		f.external = append(f.external, t.external)
 		return t, nil
@@ -59,7 +63,9 @@ func (t *weights) field(x field) error {
 		return x.eachVarint(t.dim)
 	case 2:
 		t.elem = int(x.varint)
-	case 4, 5, 6, 7, 10, 11: // float_data ... uint64_data
+	case 4: // float_data
+		t.typed, t.nan = true, t.nan || anyNaN(x.bytes)
+	case 5, 6, 7, 10, 11: // int32_data ... uint64_data
 		t.typed = true
 	case 8:
 		t.name = string(x.bytes)
@@ -96,13 +102,10 @@ func (t *weights) externalEntry(message []byte) error {
 
 // finite refuses weights that are not numbers, from which a network computes nothing but more of them.
 func (t *weights) finite() error {
-	bad := false
+	bad := t.nan
 	switch t.elem {
 	case elemFloat32:
-		for b := t.raw; len(b) >= 4 && !bad; b = b[4:] {
-			v := math.Float32frombits(binary.LittleEndian.Uint32(b))
-			bad = v != v
-		}
+		bad = bad || anyNaN(t.raw)
 	case elemFloat16:
 		for b := t.raw; len(b) >= 2 && !bad; b = b[2:] {
 			bad = binary.LittleEndian.Uint16(b)&0x7fff > 0x7c00
@@ -112,4 +115,13 @@ func (t *weights) finite() error {
 		return fmt.Errorf("tensor %.60q holds a weight that is not a number (NaN)", t.name)
 	}
 	return nil
+}
+
+func anyNaN(floats []byte) bool {
+	for b := floats; len(b) >= 4; b = b[4:] {
+		if v := math.Float32frombits(binary.LittleEndian.Uint32(b)); v != v {
+			return true
+		}
+	}
+	return false
 }
