@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -14,7 +15,10 @@ const (
 )
 
 // backoff says how long to wait before the next connection.
-type backoff struct{ attempt int }
+type backoff struct {
+	attempt int
+	first   time.Duration // 0 = shortestWait
+}
 
 // wait returns the time to wait after a connection that gave pictures for the time given (0: none) and ended by an error of
 // class. Up to a quarter is added at random, so that cameras behind one switch do not come back all at once.
@@ -27,7 +31,7 @@ func (b *backoff) wait(class Class, good time.Duration) time.Duration {
 		return 0
 	}
 	b.attempt++
-	d := min(shortestWait<<min(b.attempt-1, 10), longestWait)
+	d := min(cmp.Or(b.first, shortestWait)<<min(b.attempt-1, 10), longestWait)
 	if class == Unauthorized && b.attempt > 1 {
 		d = refusedWait
 	}

@@ -2,182 +2,18 @@ package ingest
 
 import (
 	"context"
-	"errors"
-	"hash/crc32"
-	"io/fs"
-	"math/rand/v2"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sightline/sightline/ingest/decode/testclip"
 	"github.com/sightline/sightline/pipeline/bus"
-	"github.com/sightline/sightline/pipeline/picture"
 )
 
-// connect starts a broker inside the test and connects to it. The test fails when goroutines are left at its end.
-func connect(t testing.TB, log *logged) *bus.Conn {
-	t.Helper()
-	if t, ok := t.(*testing.T); ok {
-		checkLeaks(t)
-	}
-	server, err := bus.StartServer(bus.ServerConfig{DataDir: t.TempDir()}, log.logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	conn, err := bus.Connect(context.Background(), bus.Config{Server: server, Name: "test"}, log.logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	return conn
-}
-
-// shot is a frame that was read as a detector reads it.
-type shot struct {
-	bus.Frame
-	luma byte   // of the middle
-	sum  uint32 // of the luma plane
-}
-
-// detector reads every frame of a camera and answers with empty detections.
-type detector struct {
-	t      testing.TB
-	conn   *bus.Conn
-	mapper *bus.Mapper
-	jpeg   *picture.JPEGDecoder
-	heap   picture.I420
-
-	mu    sync.Mutex // protects shots
-	shots []shot
-	came  chan struct{} // of length 1
-}
-
-func detect(t testing.TB, conn *bus.Conn, camera string) *detector {
-	t.Helper()
-	jpeg, err := picture.NewJPEGDecoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &detector{t: t, conn: conn, mapper: bus.NewMapper(), jpeg: jpeg, came: make(chan struct{}, 1)}
-	s, err := conn.SubscribeFrames(camera, d.frame)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Close()
-		d.mapper.Close()
-		d.jpeg.Close()
-	})
-	return d
-}
-
-// frame runs in the subscription's goroutine.
-func (d *detector) frame(f *bus.Frame) {
-	s := shot{Frame: *f}
-	switch f.Encoding {
-	case bus.EncodingSHM:
-		view, err := d.mapper.Open(f.Ref)
-		if err != nil {
-			d.t.Errorf("open frame %d: %v", f.Seq, err)
-			return
-		}
-		p := view.Planes()
-		s.read(p.Y, p.StrideY)
-		if !view.Valid() {
-			d.t.Errorf("frame %d was taken back while it was read", f.Seq)
-		}
-		view.Release()
-	case bus.EncodingJPEG:
-		if err := d.jpeg.Decode(f.Body, &d.heap); err != nil {
-			d.t.Errorf("decode frame %d: %v", f.Seq, err)
-			return
-		}
-		s.read(d.heap.Y, d.heap.StrideY)
-		s.luma = byte((int(s.luma)*219+127)/255 + 16) // JPEG has full range
-	}
-	d.mu.Lock()
-	d.shots = append(d.shots, s)
-	d.mu.Unlock()
-	signal(d.came)
-	err := d.conn.PublishDetections(context.Background(), &bus.Detections{
-		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
-		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: "none@00000000",
-		Tiles: bus.Tiles{Policy: f.Policy, Run: 1, Of: 1}, Objects: []bus.Object{},
-	})
-	if err != nil {
-		d.t.Errorf("answer frame %d: %v", f.Seq, err)
-	}
-}
-
-func (s *shot) read(y []byte, stride int) {
-	s.luma = y[s.Height/2*stride+s.Width/2]
-	for row := range s.Height {
-		s.sum = crc32.Update(s.sum, crc32.IEEETable, y[row*stride:row*stride+s.Width])
-	}
-}
-
-func (d *detector) all() []shot {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.shots)
-}
-
-// wait returns when n frames were read.
-func (d *detector) wait(n int) []shot {
-	d.t.Helper()
-	for {
-		if all := d.all(); len(all) >= n {
-			return all
-		}
-		select {
-		case <-d.came:
-		case <-time.After(patience):
-			d.t.Fatalf("%d frames came, want %d", len(d.all()), n)
-		}
-	}
-}
-
-// newCamera makes a camera for a test.
-func newCamera(t testing.TB, conn *bus.Conn, log *logged, cfg CameraConfig) *Camera {
-	t.Helper()
-	if cfg.Name == "" {
-		cfg.Name = "gate"
-	}
-	c, err := NewCamera(cfg, conn, log.logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// run runs a camera until the function that it returns is called; that gives Run's error.
-func run(t *testing.T, c *Camera) func() error {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
-	stop := sync.OnceValue(func() error {
-		cancel()
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(patience):
-			t.Error("the camera does not stop")
-			return nil
-		}
-	})
-	t.Cleanup(func() { stop() })
-	return stop
-}
-
 func TestEveryFrameOfAFileArrivesWithItsPixels(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		transport Transport
 		encoding  bus.Encoding
@@ -189,6 +25,7 @@ func TestEveryFrameOfAFileArrivesWithItsPixels(t *testing.T) {
 		"mpeg4.avi":   {TransportSHM, bus.EncodingSHM, "-c:v mpeg4 -q:v 2 -pix_fmt yuv420p"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			log := &logged{}
 			conn := connect(t, log)
 			d := detect(t, conn, "gate")
@@ -225,6 +62,7 @@ func TestEveryFrameOfAFileArrivesWithItsPixels(t *testing.T) {
 }
 
 func TestALoopingFileGoesOnInOneSession(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	conn := connect(t, log)
 	d := detect(t, conn, "gate")
@@ -249,6 +87,7 @@ func TestALoopingFileGoesOnInOneSession(t *testing.T) {
 
 // Played in real time no frame comes before its time, and the times are exactly the container's.
 func TestRealtimeFollowsTheTimestamps(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	conn := connect(t, log)
 	d := detect(t, conn, "gate")
@@ -268,6 +107,7 @@ func TestRealtimeFollowsTheTimestamps(t *testing.T) {
 }
 
 func TestMaxFPSShedsEvenlyAndCounts(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	conn := connect(t, log)
 	d := detect(t, conn, "gate")
@@ -289,6 +129,7 @@ func TestMaxFPSShedsEvenlyAndCounts(t *testing.T) {
 }
 
 func TestGridRegionsAreOfTheFramesSize(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	conn := connect(t, log)
 	d := detect(t, conn, "gate")
@@ -306,128 +147,8 @@ func TestGridRegionsAreOfTheFramesSize(t *testing.T) {
 	}
 }
 
-// damagedCopy overwrites a stretch in the middle of a file.
-func damagedCopy(t *testing.T, path string) string {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(7, 7))
-	for at := len(content) * 2 / 5; at < len(content)/2; at++ {
-		content[at] = byte(rng.Uint32())
-	}
-	out := filepath.Join(t.TempDir(), "damaged"+filepath.Ext(path))
-	if err := os.WriteFile(out, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// What is published of a damaged file is exactly what the whole file shows at that time; behind the damage it goes on.
-func TestADamagedFileGoesOnFromTheNextKeyFrame(t *testing.T) {
-	for _, name := range []string{"clip.mp4", "clip.ts", "clip.mkv"} {
-		t.Run(name, func(t *testing.T) {
-			log := &logged{}
-			conn := connect(t, log)
-			d := detect(t, conn, "*")
-			whole := testclip.Make(t, name, "testsrc2=size=320x180:rate=25:duration=4",
-				"-c:v libx264 -preset medium -tune zerolatency -g 10 -pix_fmt yuv420p")
-			clean := newCamera(t, conn, log, CameraConfig{Name: "clean", Source: whole, Pace: PaceFast})
-			damaged := newCamera(t, conn, log, CameraConfig{Name: "damaged", Source: damagedCopy(t, whole), Pace: PaceFast})
-			for _, cam := range []*Camera{clean, damaged} {
-				if err := cam.Run(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			sums, got, last := map[uint32]bool{}, 0, shot{}
-			for _, s := range d.all() {
-				if s.Camera == "clean" {
-					sums[s.sum] = true
-					continue
-				}
-				if got, last = got+1, s; !sums[s.sum] {
-					t.Errorf("frame %d at %d shows what the whole file never does", s.Seq, s.RTPTimestamp)
-				}
-			}
-			s := damaged.Stats()
-			if len(sums) != 100 || got < 50 || got == 100 || s.Dropped["corrupt"] == 0 {
-				t.Errorf("%d frames whole, %d damaged, %+v", len(sums), got, s)
-			}
-			if last.RTPTimestamp < 90*3600 {
-				t.Errorf("the last frame is of %d: it did not go on behind the damage", last.RTPTimestamp)
-			}
-		})
-	}
-}
-
-func TestATruncatedFileIsPlayedAsFarAsItGoes(t *testing.T) {
-	log := &logged{}
-	conn := connect(t, log)
-	d := detect(t, conn, "gate")
-	whole := testclip.Counter(t, "clip.ts", 40, 25, testclip.Lossless)
-	content, err := os.ReadFile(whole)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(whole, content[:len(content)/2+77], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := newCamera(t, conn, log, CameraConfig{Source: whole, Pace: PaceFast}).Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	shots := d.all()
-	if len(shots) < 10 || len(shots) > 30 {
-		t.Errorf("%d frames of half the file", len(shots))
-	}
-	for i, s := range shots {
-		if testclip.CounterOf(s.luma) != i {
-			t.Errorf("frame %d shows %d", i, testclip.CounterOf(s.luma))
-		}
-	}
-}
-
-func TestFilesThatCannotBePlayedFailWithTheReason(t *testing.T) {
-	text := filepath.Join(t.TempDir(), "text.mp4")
-	if err := os.WriteFile(text, []byte(strings.Repeat("no video\n", 1000)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := &logged{}
-	conn := connect(t, log)
-	events := make(chan *bus.Event, 10)
-	s, err := conn.SubscribeEvents("gate", func(e *bus.Event) { events <- e })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	for source, want := range map[string]string{
-		filepath.Join(t.TempDir(), "missing.mp4"): "there is no such file; check the path",
-		t.TempDir(): "it is a directory; name a video file in it",
-		text:        "name a video file",
-	} {
-		cam := newCamera(t, conn, log, CameraConfig{Source: source})
-		err := cam.Run(t.Context())
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), source) {
-			t.Errorf("run %s: %v", source, err)
-		}
-		if strings.Contains(source, "missing") && !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("run %s: %v is not fs.ErrNotExist", source, err)
-		}
-		if st := cam.Stats(); st.State != StateFailed || st.Cause != err.Error() {
-			t.Errorf("stats %+v", st)
-		}
-		select {
-		case e := <-events:
-			if e.Type != bus.EventCameraOffline || !strings.Contains(e.Cause, want) {
-				t.Errorf("event %+v", e)
-			}
-		case <-time.After(patience):
-			t.Error("no event")
-		}
-	}
-}
-
 func TestEventsAndStatusTellOfTheCamera(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	conn := connect(t, log)
 	events, states := make(chan *bus.Event, 10), make(chan *bus.Status, 10)
@@ -475,6 +196,7 @@ func TestEventsAndStatusTellOfTheCamera(t *testing.T) {
 }
 
 func TestAnUnreachableCameraIsTriedAgainAndLeaksNoPassword(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	conn := connect(t, log)
 	came := make(chan struct{}, 100)
@@ -500,6 +222,7 @@ func TestAnUnreachableCameraIsTriedAgainAndLeaksNoPassword(t *testing.T) {
 }
 
 func TestCameraConfigurationsAreChecked(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	conn := connect(t, log)
 	_, err := NewCamera(CameraConfig{
@@ -529,6 +252,7 @@ func TestCameraConfigurationsAreChecked(t *testing.T) {
 }
 
 func TestSlotsStayBelowTheMemoryBound(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ w, h, want int }{{640, 480, 8}, {1920, 1080, 8}, {2560, 1440, 8}, {3840, 2160, 4}, {7680, 4320, 4}} {
 		if n := slotsFor(c.w, c.h); n != c.want {
 			t.Errorf("%dx%d: %d slots, want %d", c.w, c.h, n, c.want)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ func ofSession(shots []shot, id string) (list []shot) {
 }
 
 func TestRTSPCameraPublishesAndComesBack(t *testing.T) {
+	t.Parallel()
 	log := new(logged)
 	conn := connect(t, log)
 	told := overhear(t, conn, "gate")
@@ -124,6 +126,7 @@ func TestRTSPCameraPublishesAndComesBack(t *testing.T) {
 
 // A wrong password is tried twice, then rarely, so that the camera does not lock us out.
 func TestRTSPCameraWithAWrongPassword(t *testing.T) {
+	t.Parallel()
 	log := new(logged)
 	conn := connect(t, log)
 	told := overhear(t, conn, "gate")
@@ -142,6 +145,7 @@ func TestRTSPCameraWithAWrongPassword(t *testing.T) {
 }
 
 func TestWHIPCameraPublishesASessionPerPublisher(t *testing.T) {
+	t.Parallel()
 	log := new(logged)
 	conn := connect(t, log)
 	d := detect(t, conn, "yard")
@@ -156,21 +160,36 @@ func TestWHIPCameraPublishesASessionPerPublisher(t *testing.T) {
 		t.Errorf("without a publisher the camera is %s", s.State)
 	}
 	clip := testclip.Counter(t, "clip.h264", 48, 25, baseline)
+	large := testclip.Make(t, "large.h264", "color=c=white:size=128x96:rate=25:duration=2", baseline)
 	for n := range 2 {
 		track, write := sampleTrack(t, webrtc.MimeTypeH264)
 		p := newPeer(t, track)
 		p.publish(server.URL + "/yard/whip")
-		p.play(write, clip)
+		p.play(write, clip, large)
 		waitFor(t, func() bool {
 			return len(sessions(d.all())) == n+1 && len(ofSession(d.all(), sessions(d.all())[n])) >= 15
 		})
+		if n == 1 { // the picture grows in the middle of a session, as browsers do
+			waitFor(t, func() bool { s := c.Stats(); return s.Width == 128 && s.Height == 96 })
+		}
 		if code, _, _ := ask(t, http.MethodDelete, p.session, ""); code != http.StatusOK {
 			t.Errorf("DELETE: %d", code)
 		}
 		p.leave()
 	}
-	for _, id := range sessions(d.all()) {
-		checkShots(t, ofSession(d.all(), id))
+	all := d.all()
+	if len(sessions(all)) != 2 {
+		t.Errorf("%d sessions of two publishers", len(sessions(all)))
+	}
+	for _, id := range sessions(all) {
+		checkShots(t, ofSession(slices.DeleteFunc(slices.Clone(all), func(s shot) bool { return s.Width == 128 }), id))
+	}
+	if last := all[len(all)-1]; last.Width != 128 || last.luma < 220 {
+		t.Errorf("the last frame is %dx%d with luma %d, want the large white one", last.Width, last.Height, last.luma)
+	}
+	hub.Remove("yard")
+	if code, text, _ := ask(t, http.MethodPost, server.URL+"/yard/whip", "v=0", "Content-Type", "application/sdp"); code != http.StatusNotFound {
+		t.Errorf("a camera that was removed: %d %s", code, text)
 	}
 }
 

@@ -12,22 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/sightline/sightline/ingest/decode"
 	"github.com/sightline/sightline/ingest/testcam"
 	"github.com/sightline/sightline/pipeline/picture"
 )
 
 // patience bounds what should take no time on a machine that is busy.
-const patience = 20 * time.Second
-
-// checkLeaks fails the test when goroutines are left at its end, after all other clean-up. Call it first.
-func checkLeaks(t *testing.T) {
-	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
-}
+const patience = 60 * time.Second
 
 // logged collects log lines.
 type logged struct {

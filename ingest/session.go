@@ -216,7 +216,8 @@ func (s *session) picture(ctx context.Context, p decode.Picture) error {
 	target, err := s.out.target(p.Width, p.Height)
 	if errors.Is(err, bus.ErrRingFull) {
 		s.drop(1, droppedRingFull)
-		return nil
+		s.decoding = 0
+		return s.pace(ctx) // or a file would rush on for as long as readers hold everything
 	}
 	if err != nil {
 		return err

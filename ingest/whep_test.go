@@ -14,6 +14,7 @@ import (
 
 // TestWHEPRefusalsNameTheRemedy: whatever a server answers ends the attempt with address, cause and remedy, and no secret.
 func TestWHEPRefusalsNameTheRemedy(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		answer func(w http.ResponseWriter, r *http.Request)
 		class  Class
@@ -62,6 +63,7 @@ func TestWHEPRefusalsNameTheRemedy(t *testing.T) {
 }
 
 func TestWHEPServerThatNeverSendsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	nobody, err := newSource(CameraConfig{Name: "gate", Source: "http://127.0.0.1:1/gate/whep"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 
 const (
 	whipConnectTime  = 15 * time.Second // from the answer to the first packet
-	whipReplaceTime  = 3 * time.Second  // for the session before to end, and its camera to wait again
-	whipNegotiations = 8                // at the same time, over all cameras
+	whipReplaceTime  = 3 * time.Second
+	whipNegotiations = 8 // at the same time, over all cameras
 )
 
 // WHIP lets publishers push cameras by WebRTC (RFC 9725): an http.Handler for /<camera>/whip of the cameras whose source is
@@ -83,10 +83,11 @@ func (w *WHIP) admitted(token string) bool {
 
 // whipSource is a camera that others push to us: it waits for one publisher at a time.
 type whipSource struct {
-	camera string
-	silent time.Duration // without a packet the publisher is gone
-	log    *slog.Logger
-	ready  chan *whipSession // of length 1: negotiated, for Run
+	camera  string
+	silent  time.Duration // without a packet the publisher is gone
+	replace time.Duration // for the session before to end, and Run to wait again
+	log     *slog.Logger
+	ready   chan *whipSession // of length 1: negotiated, for Run
 
 	mu      sync.Mutex    // protects what follows
 	waiting bool          // a Run takes publishers
@@ -96,7 +97,10 @@ type whipSource struct {
 
 // newWHIPSource makes a source that waits until a WHIP handler, to which its camera was added, brings a publisher.
 func newWHIPSource(cfg CameraConfig, log *slog.Logger) (Source, error) {
-	s := &whipSource{camera: cfg.Name, silent: cfg.ReadTimeout, log: log, ready: make(chan *whipSession, 1), changed: make(chan struct{})}
+	s := &whipSource{
+		camera: cfg.Name, silent: cfg.ReadTimeout, replace: whipReplaceTime, log: log,
+		ready: make(chan *whipSession, 1), changed: make(chan struct{}),
+	}
 	if s.silent <= 0 {
 		s.silent = defaultReadTimeout
 	}
@@ -163,7 +167,7 @@ var (
 // claim takes the camera's place for p. A publisher that is as good as gone is put out first. It returns errBusy where
 // another one is there, errNotOpen where the camera does not run.
 func (s *whipSource) claim(ctx context.Context, p *whipSession) error {
-	ctx, cancel := context.WithTimeout(ctx, whipReplaceTime)
+	ctx, cancel := context.WithTimeout(ctx, s.replace)
 	defer cancel()
 	for {
 		s.mu.Lock()

@@ -19,6 +19,7 @@ async function publish(codec) {
   const stream = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 480, frameRate: 20}, audio: true});
   const pc = window.pc = new RTCPeerConnection();
   for (const track of stream.getTracks()) {
+    if (track.kind === 'video') track.contentHint = 'detail'; // a busy machine shall send fewer pictures, not smaller ones
     const t = pc.addTransceiver(track, {direction: 'sendonly', streams: [stream]});
     if (track.kind === 'video')
       t.setCodecPreferences(RTCRtpSender.getCapabilities('video').codecs.filter(c => c.mimeType === codec));
@@ -42,11 +43,12 @@ func browser(t *testing.T) context.Context {
 	}
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Env("TMPDIR=" + t.TempDir()),
 		chromedp.NoFirstRun, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 5*patience)
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(stop)
@@ -55,12 +57,15 @@ func browser(t *testing.T) context.Context {
 		chromedp.Cancel(ctx) //nolint:errcheck // closes the browser and waits for it
 		stop()
 	})
+	if err := chromedp.Do(ctx); err != nil { // starts it
+		t.Fatal(err)
+	}
 	return ctx
 }
 
-func TestWHIPChromiumPublishes(t *testing.T) {
-	checkLeaks(t)
-	s := newWHIPServer(t, "token")
+// pageServer serves the page beside the camera that it publishes to.
+func pageServer(t *testing.T, s *whipServer) *httptest.Server {
+	t.Helper()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -70,11 +75,21 @@ func TestWHIPChromiumPublishes(t *testing.T) {
 		s.ServeHTTP(w, r)
 	}))
 	t.Cleanup(page.Close)
-	ctx := browser(t)
+	return page
+}
+
+func TestWHIPChromiumPublishes(t *testing.T) {
+	t.Parallel()
+	chrome := browser(t)
 	for _, codec := range []string{"video/VP8", "video/H264"} {
 		t.Run(codec[6:], func(t *testing.T) {
+			t.Parallel()
+			s := newWHIPServer(t, "token")
+			s.source.silent = 3 * time.Second // a tab that is closed says nothing
 			w := watch(t, s.source)
-			if err := chromedp.Do(ctx, chromedp.Navigate(page.URL)); err != nil {
+			ctx, leave := chromedp.NewContext(chrome, chromedp.WithNewBrowserContext())
+			t.Cleanup(leave)
+			if err := chromedp.Do(ctx, chromedp.Navigate(pageServer(t, s).URL)); err != nil {
 				t.Fatal(err)
 			}
 			known, err := chromedp.Run(ctx, chromedp.Evaluate[bool](
@@ -87,7 +102,6 @@ func TestWHIPChromiumPublishes(t *testing.T) {
 				t.Fatalf("publish: %v", err)
 			}
 			checkFakeCamera(t, w)
-			// the tab is closed without a word
 			if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +110,7 @@ func TestWHIPChromiumPublishes(t *testing.T) {
 	}
 }
 
-// checkFakeCamera waits until the picture has grown to what the page asked for, and looks at it: green, and moving.
+// checkFakeCamera waits until the picture has the size that the page asked for, and looks at it: green, and moving.
 func checkFakeCamera(t *testing.T, w *watched) {
 	t.Helper()
 	var before pictured

@@ -66,7 +66,7 @@ func ask(t *testing.T, method, url, body string, header ...string) (int, string,
 }
 
 func TestWHIPTokens(t *testing.T) {
-	checkLeaks(t)
+	t.Parallel()
 	s := newWHIPServer(t, secret)
 	watch(t, s.source)
 	waitFor(t, s.source.free)
@@ -99,11 +99,12 @@ func TestWHIPTokens(t *testing.T) {
 }
 
 func TestWHIPRefuses(t *testing.T) {
-	checkLeaks(t)
+	t.Parallel()
 	s := newWHIPServer(t, "")
 	base := strings.TrimSuffix(s.url, "/yard/whip")
 	track, _ := sampleTrack(t, webrtc.MimeTypeVP8)
 	offer := newPeer(t, track).offer()
+	s.source.replace = 100 * time.Millisecond
 	if code, text, h := ask(t, http.MethodPost, s.url, offer, "Content-Type", "application/sdp"); code != http.StatusServiceUnavailable || h.Get("Retry-After") == "" {
 		t.Errorf("a camera that does not run: %d %s", code, text)
 	}
@@ -145,7 +146,7 @@ func TestWHIPRefuses(t *testing.T) {
 }
 
 func TestWHIPTrickle(t *testing.T) {
-	checkLeaks(t)
+	t.Parallel()
 	s := newWHIPServer(t, "")
 	watch(t, s.source)
 	waitFor(t, s.source.free)

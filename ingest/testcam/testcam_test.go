@@ -3,12 +3,12 @@ package testcam
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -17,7 +17,7 @@ import (
 
 // Somebody else's client reads the stream: ffmpeg takes all pictures of more than one round, by both ways of authentication.
 func TestForeignClientsReadTheStream(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Parallel()
 	for name, output := range map[string]string{
 		"h264.mp4":  testclip.H264,
 		"h264.ts":   testclip.H264,
@@ -25,6 +25,7 @@ func TestForeignClientsReadTheStream(t *testing.T) {
 		"h265.mp4":  "-c:v libx265 -preset ultrafast -g 10 -x265-params log-level=none -pix_fmt yuv420p",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			clip := testclip.Make(t, name, "testsrc2=size=320x180:rate=25:duration=1", output)
 			c, err := Listen(t.Context(), "127.0.0.1:0", clip, Options{Path: "yard/1", User: "admin", Password: "a b"})
 			if err != nil {
@@ -55,6 +56,7 @@ func TestForeignClientsReadTheStream(t *testing.T) {
 }
 
 func TestListenRefuses(t *testing.T) {
+	t.Parallel()
 	clip := testclip.Make(t, "clip.mp4", "testsrc2=size=64x64:rate=25:duration=0.2", testclip.H264)
 	other := testclip.Make(t, "clip.webm", "testsrc2=size=64x64:rate=25:duration=0.2", "-c:v libvpx")
 	first, err := Listen(t.Context(), "127.0.0.1:0", clip, Options{TLS: &tls.Config{MinVersion: tls.VersionTLS12}})
@@ -79,10 +81,24 @@ func TestListenRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+}
+
+// cutOff is a log that ends something with its first line.
+type cutOff context.CancelFunc
+
+func (end cutOff) Write(line []byte) (int, error) {
+	end()
+	return len(line), nil
+}
+
+func TestServeEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	clip := testclip.Make(t, "clip.mp4", "testsrc2=size=64x64:rate=25:duration=0.2", testclip.H264)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := Serve(ctx, "127.0.0.1:0", clip, Options{}); err != nil {
-		t.Errorf("cancelled: %v", err)
+	on := slog.New(slog.NewTextHandler(cutOff(cancel), nil)) // its first line says that the camera is on
+	if err := Serve(ctx, "127.0.0.1:0", clip, Options{Log: on}); err != nil || ctx.Err() == nil {
+		t.Errorf("cancelled: %v, %v", err, ctx.Err())
 	}
 }
 
@@ -114,5 +130,5 @@ func TestMain(m *testing.M) {
 		os.Stderr.WriteString("ffprobe is not installed: run make deps\n") //nolint:errcheck // the exit status says it too
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
