@@ -20,10 +20,62 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"go.uber.org/goleak"
 )
 
-// browser is a headless Chromium with one page, which fails the test at its end when the page made an error, broke its own
-// policy or asked another host for anything.
+// patience bounds what takes a moment, on a machine that does many other things too.
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(browsing{m}) }
+
+// browsing runs the tests and closes their browser before anybody looks for what is left.
+type browsing struct{ *testing.M }
+
+func (m browsing) Run() int {
+	defer func() {
+		if chromium.close != nil {
+			chromium.close()
+		}
+	}()
+	return m.M.Run()
+}
+
+// chromium is the one browser of all tests; each has a window with storage of its own.
+var chromium struct {
+	once  sync.Once
+	ctx   context.Context // chromedp's handle of a browser
+	close func()
+	err   error
+}
+
+func startChromium() (err error) {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		return fmt.Errorf("find chromium: %w; run `make deps`", err)
+	}
+	dir, err := os.MkdirTemp("", "viewer")
+	if err != nil {
+		return err
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.Env("TMPDIR="+dir), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1440, 900), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("autoplay-policy", "document-user-activation-required"))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	chromium.ctx = ctx
+	chromium.close = func() {
+		limited, late := context.WithTimeout(ctx, patience)
+		defer late()
+		_ = chromedp.Cancel(limited) // closes the browser in order and waits
+		cancel()
+		stop()
+		_ = os.RemoveAll(dir)
+	}
+	return chromedp.Do(ctx)
+}
+
+// browser is one window, which fails the test at its end when the page made an error, broke its own policy or asked another
+// host for anything.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -31,17 +83,13 @@ type browser struct {
 
 func newBrowser(t *testing.T, origin string) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("find chromium: %v; run `make deps`", err)
+	chromium.once.Do(func() { chromium.err = startChromium() })
+	if chromium.err != nil {
+		t.Fatal(chromium.err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1440, 900), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("autoplay-policy", "document-user-activation-required"))
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	var mu sync.Mutex // protects faults
 	var faults []string
-	ctx, closePage := chromedp.NewContext(ctx, chromedp.WithListener(func(event any) {
+	ctx, closeWindow := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(event any) {
 		mu.Lock()
 		defer mu.Unlock()
 		if fault := faultOf(event, origin); fault != "" {
@@ -49,8 +97,7 @@ func newBrowser(t *testing.T, origin string) *browser {
 		}
 	}))
 	t.Cleanup(func() {
-		closePage()
-		stop()
+		closeWindow()
 		mu.Lock()
 		defer mu.Unlock()
 		for _, fault := range faults {
@@ -58,7 +105,8 @@ func newBrowser(t *testing.T, origin string) *browser {
 		}
 	})
 	b := &browser{t: t, ctx: ctx}
-	b.do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}))
+	b.do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), chromedp.EmulateViewport(1440, 900),
+		call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})) // each as if in front
 	return b
 }
 
@@ -97,12 +145,12 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 // await returns when the JavaScript condition holds. It asks at every animation frame inside the page.
 func (b *browser) await(condition string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 40*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	script := fmt.Sprintf(`new Promise((done) => { const ask = () => (%s) ? done(true) : requestAnimationFrame(ask); ask(); })`, condition)
 	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
 		b.picture("stuck")
-		b.t.Fatalf("await %s: %v; the page reads:\n%s", condition, err, ask[string](b, `document.body.innerText`))
+		b.t.Fatalf("await %s: %v; the page at %s reads:\n%s", condition, err, ask[string](b, `location.hash`), ask[string](b, `document.body.innerText`))
 	}
 }
 

@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,9 +45,11 @@ type camera struct {
 // station serves the page, a list of cameras, and a clip as the video of each of them: the routes that the page needs.
 type station struct {
 	*httptest.Server
-	units [][]byte // access units of the clip, Annex B; the first is a key frame
-	api   *webrtc.API
-	token string
+	units  [][]byte // access units of the clip, Annex B; the first is a key frame
+	api    *webrtc.API
+	wire   *wire
+	paused atomic.Bool // no pictures are sent
+	token  string
 
 	mu       sync.Mutex // protects what follows
 	cameras  []camera
@@ -61,17 +63,14 @@ type station struct {
 
 func newStation(t *testing.T, token string, cameras ...camera) *station {
 	t.Helper()
-	settings := webrtc.SettingEngine{}
-	settings.SetIncludeLoopbackCandidate(true)
-	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	engine := &webrtc.MediaEngine{}
-	if err := engine.RegisterDefaultCodecs(); err != nil {
+	units, err := clip()
+	if err != nil {
 		t.Fatal(err)
 	}
 	s := &station{
-		units: clip(t), token: token, cameras: cameras, peers: map[string]*webrtc.PeerConnection{}, ended: make(chan string, 100),
-		api: webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithSettingEngine(settings)),
+		units: units, token: token, cameras: cameras, peers: map[string]*webrtc.PeerConnection{}, ended: make(chan string, 100),
 	}
+	s.connectWire(t)
 	mux := http.NewServeMux()
 	mux.Handle("/", Handler())
 	mux.HandleFunc("GET /api/cameras", s.locked(s.list))
@@ -86,34 +85,61 @@ func newStation(t *testing.T, token string, cameras ...camera) *station {
 	return s
 }
 
-// clip makes a moving test picture as H.264 access units.
-func clip(t *testing.T) [][]byte {
+// wire is the UDP socket of all sessions. Cut, it swallows what is sent, as if this machine had lost its power.
+type wire struct {
+	net.PacketConn
+	cut atomic.Bool
+}
+
+func (w *wire) WriteTo(packet []byte, to net.Addr) (int, error) {
+	if w.cut.Load() {
+		return len(packet), nil
+	}
+	return w.PacketConn.WriteTo(packet, to)
+}
+
+// connectWire makes the sessions' API over a socket on loopback.
+func (s *station) connectWire(t *testing.T) {
 	t.Helper()
-	ffmpeg, err := exec.LookPath("ffmpeg")
-	if err != nil {
-		t.Fatalf("find ffmpeg: %v; run `make deps`", err)
-	}
-	path := filepath.Join(t.TempDir(), "clip.h264")
-	source := fmt.Sprintf("testsrc2=size=%dx%d:rate=%d:duration=4", clipWidth, clipHeight, clipFPS)
-	command := exec.CommandContext(t.Context(), ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-profile:v", "baseline",
-		"-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "25", "-bsf:v", "h264_metadata=aud=insert", path)
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("make clip: %v: %s", err, out)
-	}
-	data, err := os.ReadFile(path)
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.wire = &wire{PacketConn: socket}
+	mux := webrtc.NewICEUDPMux(nil, s.wire)
+	t.Cleanup(func() { mux.Close() }) //nolint:errcheck // closes the socket
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	settings.SetICEUDPMux(mux)
+	engine := &webrtc.MediaEngine{}
+	if err := engine.RegisterDefaultCodecs(); err != nil {
+		t.Fatal(err)
+	}
+	s.api = webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithSettingEngine(settings))
+}
+
+// clip is a moving test picture as H.264 access units, made once.
+var clip = sync.OnceValues(func() ([][]byte, error) {
+	source := fmt.Sprintf("testsrc2=size=%dx%d:rate=%d:duration=4", clipWidth, clipHeight, clipFPS)
+	var data, fault bytes.Buffer
+	command := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-profile:v", "baseline",
+		"-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "25", "-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-")
+	command.Stdout, command.Stderr = &data, &fault
+	if err := command.Run(); err != nil {
+		return nil, fmt.Errorf("make a clip with ffmpeg: %w: %s; run `make deps`", err, fault.String())
+	}
 	delimiter := []byte{0, 0, 0, 1, 9}
-	units := bytes.Split(data, delimiter)[1:]
+	units := bytes.Split(data.Bytes(), delimiter)[1:]
 	for i, unit := range units {
 		units[i] = append(bytes.Clone(delimiter), unit...)
 	}
 	if len(units) != 4*clipFPS {
-		t.Fatalf("the clip has %d access units, not %d", len(units), 4*clipFPS)
+		return nil, fmt.Errorf("the clip has %d access units, not %d", len(units), 4*clipFPS)
 	}
-	return units
-}
+	return units, nil
+})
 
 // locked answers 401 to requests without the token.
 func (s *station) locked(next http.HandlerFunc) http.HandlerFunc {
@@ -222,6 +248,9 @@ func (s *station) admit(peer *webrtc.PeerConnection, track *webrtc.TrackLocalSta
 				return
 			case <-tick.C:
 			}
+			if s.paused.Load() {
+				continue
+			}
 			track.WriteSample(media.Sample{Data: s.units[i%len(s.units)], Duration: time.Second / clipFPS}) //nolint:errcheck // not connected yet, or no more
 		}
 	})
@@ -245,14 +274,14 @@ func (s *station) end(w http.ResponseWriter, r *http.Request) {
 // awaitEnded returns when the page has ended the session of this id.
 func (s *station) awaitEnded(t *testing.T, id string) {
 	t.Helper()
-	patience := time.After(20 * time.Second)
+	late := time.After(patience)
 	for {
 		select {
 		case ended := <-s.ended:
 			if ended == id {
 				return
 			}
-		case <-patience:
+		case <-late:
 			t.Fatalf("session %s was not ended", id)
 		}
 	}

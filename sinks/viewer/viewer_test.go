@@ -9,11 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEveryFileIsServedWithItsHeaders(t *testing.T) {
 	server := httptest.NewServer(Handler())

@@ -96,6 +96,8 @@ class Player {
     session.url = resource(answer);
     if (session.over) return discard(session.url);
     await pc.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+    const { transport } = pc.getReceivers()[0]; // connectionState stays "connected" when the server hangs up: only DTLS tells
+    if (transport) transport.onstatechange = () => { if (transport.state === "closed") this.fail(session, "the server ended it"); };
   }
 
   changed(session) {
@@ -228,14 +230,10 @@ class Tile {
     this.set("viewers", whole(camera.viewers));
     this.counts(Object.entries(camera.counts ?? {}), state === "online");
     if (before && before !== state) find("news").textContent = `${this.name} is ${state}`;
-    if (before !== state) this.moved(state);
+    if (before !== state && state === "online") this.player.hurry();
+    if (!this.player.wanted) this.playback("idle", "");
     this.steer();
     return state === "online";
-  }
-
-  moved(state) {
-    if (state === "online") this.player.hurry();
-    if (!this.player.wanted) this.playback("idle", "");
   }
 
   counts(entries, online) {
@@ -346,13 +344,14 @@ function route() {
   find("after").href = `#/${encodeURIComponent(names[(at + 1) % names.length])}`;
 }
 
+// Input may be handled before the hashchange that the input before it caused, so all input looks at the hash first.
 function pressed(event) {
+  route();
   if (!document.body.classList.contains("large") || find("locked").open || event.altKey || event.ctrlKey || event.metaKey) return;
   const link = { Escape: "all", ArrowLeft: "before", ArrowRight: "after" }[event.key];
   if (!link || find(link).hidden) return;
   const back = [...tiles.values()].find((tile) => tile.root.classList.contains("large"));
   location.hash = find(link).hash || "#/";
-  route(); // hashchange comes later, and the next key may come before it
   if (event.key === "Escape") back.link.focus();
 }
 
@@ -390,6 +389,7 @@ find("locked").addEventListener("submit", () => {
 find("locked").addEventListener("cancel", (event) => event.preventDefault()); // there is nothing to see behind it
 access.refused.addEventListener("refused", lock);
 addEventListener("hashchange", route);
+addEventListener("click", route, true); // before the link is followed, see pressed
 addEventListener("keydown", pressed);
 document.addEventListener("visibilitychange", () => tiles.forEach((tile) => tile.steer()));
 addEventListener("pagehide", () => tiles.forEach((tile) => tile.player.stop()));
