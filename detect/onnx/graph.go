@@ -75,6 +75,9 @@ func OpenGraph(o GraphOptions) (*GraphSession, error) {
 
 // Run computes the outputs, in the order of GraphOptions. The arrays are the caller's.
 func (s *GraphSession) Run(inputs ...Array) ([]Array, error) {
+	if s.session == nil {
+		return nil, errors.New("run network: it is closed")
+	}
 	given := make([]ort.Value, 0, len(inputs))
 	defer func() { destroyAll(given) }()
 	for _, in := range inputs {

@@ -32,7 +32,7 @@ func FindLibrary(named string) (string, error) {
 		if n.path == "" {
 			continue
 		}
-		if info, err := os.Stat(n.path); err != nil || !info.Mode().IsRegular() {
+		if noFile(n.path) {
 			return "", fmt.Errorf("find onnxruntime: %s names %s, which is no file: correct it, or leave it empty and run `make deps`", n.who, n.path)
 		}
 		return n.path, nil
@@ -41,6 +41,7 @@ func FindLibrary(named string) (string, error) {
 	for _, pattern := range searchPatterns() {
 		// The only error of Glob is a bad pattern: a home with a bracket in its name finds nothing there.
 		found, _ := filepath.Glob(pattern)
+		found = slices.DeleteFunc(found, noFile)
 		slices.SortFunc(found, newestFirst)
 		if len(found) > 0 {
 			return found[0], nil
@@ -49,6 +50,11 @@ func FindLibrary(named string) (string, error) {
 	}
 	return "", fmt.Errorf("find onnxruntime: no libonnxruntime.so (%s): run `make deps`, or set $%s to its path",
 		strings.Join(tried, "; "), LibraryVariable)
+}
+
+func noFile(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || !info.Mode().IsRegular()
 }
 
 func searchPatterns() []string {

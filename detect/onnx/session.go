@@ -85,6 +85,11 @@ func (o Options) sizes() (sizes []int, err error) {
 	if len(o.Outputs) == 0 {
 		return nil, errors.New("no output is named")
 	}
+	// The library fills only the last buffer of a name.
+	list := names(o.Outputs)
+	if slices.Sort(list); len(slices.Compact(list)) < len(o.Outputs) {
+		return nil, errors.New("an output is named twice")
+	}
 	return sizes, nil
 }
 
@@ -203,6 +208,9 @@ func (s *Session) Outputs() [][]float32 { return s.outputs }
 
 // Run computes the first n items of the batch, n from 1 to the largest.
 func (s *Session) Run(n int) error {
+	if s.session == nil {
+		return errors.New("run network: the session is closed")
+	}
 	if n < 1 || n > len(s.batches) {
 		return fmt.Errorf("run network: a batch of %d: must be 1 to %d", n, len(s.batches))
 	}
@@ -212,7 +220,7 @@ func (s *Session) Run(n int) error {
 	return nil
 }
 
-// Close frees everything.
+// Close frees everything; once more does nothing.
 func (s *Session) Close() error {
 	var errs []error
 	for _, b := range s.batches {

@@ -2,11 +2,11 @@ package onnx
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/sightline/sightline/models"
 )
 
 const tiny = "../testdata/tiny.onnx"
@@ -63,102 +63,49 @@ func TestPartOfABatchGivesWhatEachAloneGives(t *testing.T) {
 	}
 }
 
-func TestWrongOptionsAreRefused(t *testing.T) {
-	broken := filepath.Join(t.TempDir(), "broken.onnx")
-	whole, err := os.ReadFile(tiny)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(broken, whole[:len(whole)/2], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, change := range map[string]func(*Options){
-		"cpu":         func(o *Options) { o.Device = "abacus" },
-		"broken.onnx": func(o *Options) { o.Model = broken },
-		"nobody":      func(o *Options) { o.Outputs[0].Name = "nobody" },
-		"positive":    func(o *Options) { o.Input.Shape[2] = 0 },
-		"2^31":        func(o *Options) { o.Input.Shape[2] = 1 << 40 },
-		"same batch":  func(o *Options) { o.Outputs[0].Shape[0] = 2 },
-		"no output":   func(o *Options) { o.Outputs = nil },
-	} {
-		o := tinyOptions(1)
-		change(&o)
-		s, err := Open(o)
-		if err == nil {
-			// A name is looked for when it is bound or run.
-			if err = s.Run(1); err == nil {
-				t.Errorf("%s was taken", name)
-			}
-			s.Close()
-		}
-		if err != nil && !strings.Contains(err.Error(), name) && !strings.Contains(err.Error(), "nobody") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestSessionsRunSideBySide(t *testing.T) {
-	var wait sync.WaitGroup
-	for range 4 {
-		wait.Go(func() {
-			s, err := Open(tinyOptions(1))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer s.Close()
-			for range 20 {
-				if err := s.Run(1); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wait.Wait()
-}
-
 func TestRunAllocatesNothing(t *testing.T) {
-	s := openTiny(t, 1)
-	if n := testing.AllocsPerRun(20, func() {
-		if err := s.Run(1); err != nil {
+	const batch = 3
+	s := openTiny(t, batch)
+	fill(s, batch)
+	n := 0
+	if made := testing.AllocsPerRun(30, func() {
+		if err := s.Run(n%batch + 1); err != nil {
 			t.Error(err)
 		}
-	}); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
-func TestLibraryIsFoundOrAllPlacesAreNamed(t *testing.T) {
-	found, err := FindLibrary("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if named, err := FindLibrary(found); err != nil || named != found {
-		t.Errorf("named, it is %s, %v", named, err)
-	}
-	if _, err := FindLibrary("/nowhere/libonnxruntime.so"); err == nil || !strings.Contains(err.Error(), "the configuration") {
-		t.Errorf("a name that leads nowhere: %v", err)
-	}
-	t.Setenv(LibraryVariable, "/nowhere/libonnxruntime.so")
-	if _, err := FindLibrary(""); err == nil || !strings.Contains(err.Error(), "$"+LibraryVariable) {
-		t.Errorf("a variable that leads nowhere: %v", err)
-	}
-	t.Setenv(LibraryVariable, "")
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	before := systemFolders
-	systemFolders = []string{t.TempDir()}
-	defer func() { systemFolders = before }()
-	if _, err := FindLibrary(""); err == nil || !strings.Contains(err.Error(), systemFolders[0]) || !strings.Contains(err.Error(), "make deps") {
-		t.Errorf("nowhere at all: %v", err)
+		n++
+	}); made > 0 {
+		t.Errorf("%v allocations", made)
 	}
 }
 
 func BenchmarkRun(b *testing.B) {
-	s := openTiny(b, 1)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := s.Run(1); err != nil {
-			b.Fatal(err)
-		}
+	for name, path := range map[string]string{
+		"tiny": tiny, "yolox_nano": "../../../shared/data/models/yolox_nano.onnx", "yolox-nano-int8": "../../models/yolox-nano-int8.onnx",
+	} {
+		b.Run(name, func(b *testing.B) {
+			if _, err := os.Stat(path); err != nil {
+				b.Skip("shared/data is not here: ", err)
+			}
+			spec, err := models.Load(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			o := Options{Model: path, Input: Tensor{spec.Input, spec.InputShape(1)}}
+			for _, out := range spec.Outputs(1) {
+				o.Outputs = append(o.Outputs, Tensor(out))
+			}
+			s, err := Open(o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			fill(s, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.Run(1); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -85,9 +85,6 @@ func (m *Measured) weigh() error {
 	var kernels, zeros int64
 	m.Parameters, kernels, zeros = onnxgraph.Weights(model)
 	m.Sparsity = float64(zeros) / float64(max(1, kernels))
-	if _, err := onnxgraph.ToFloat32(model); err != nil { // tensors inside are asked for as float32
-		return err
-	}
 	m.MACs, err = onnxgraph.TotalMACs(model, onnxgraph.RunOptions{})
 	return err
 }
