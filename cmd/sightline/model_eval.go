@@ -1,20 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sightline/sightline/tools/evaluate"
+	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 func newEval() *cobra.Command {
-	var data string
-	var asJSON bool
+	var f evalFlags
 	cmd := &cobra.Command{
 		Use:   "eval --data DIR MODEL...",
 		Short: "Measure accuracy, size and speed of models, beside the first one",
@@ -22,36 +21,47 @@ func newEval() *cobra.Command {
 
 DIR holds images/ and instances.json in COCO form. Speed is one session of one thread; models take turns, and what is told is the median
 of the ratios to the first one.`,
-		Example: "  sightline model eval --data coco-dev yolox_nano.onnx models/yolox-nano-int8.onnx",
+		Example: "  sightline model eval --data coco-dev --html report.html yolox_nano.onnx models/yolox-nano-int8.onnx",
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if data == "" || len(files) == 0 {
+			if f.data == "" || len(files) == 0 {
 				return wrongUse{errors.New("name a folder with --data, and models")}
 			}
 			progress := newProgress(cmd.ErrOrStderr())
-			all, err := evaluate.Compare(cmd.Context(), files, evaluate.Options{
-				Data: data, Progress: func(done, total int) { progress.show("pictures", done, total) },
-			})
+			report, err := evaluate.Measure(cmd.Context(), files, evaluate.MeasureOptions{Data: f.data, Step: progress.show})
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
-			}
-			return printModels(cmd, all)
+			return f.write(cmd, report)
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", "`DIR` with images/ and instances.json in COCO form")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	cmd.Flags().StringVar(&f.data, "data", "", "`DIR` with images/ and instances.json in COCO form")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
+	cmd.Flags().BoolVar(&f.classes, "classes", false, "print AP class by class too")
+	cmd.Flags().StringVar(&f.html, "html", "", "write a page with plots to `FILE`")
 	return cmd
 }
 
-func printModels(cmd *cobra.Command, all []evaluate.Measured) error {
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "model\tAP\tAP50\tsmall\tmedium\tlarge\tAP against the first (95 %)\tms\tfaster by\tKiB\tMMAC\tzeros")
-	for _, m := range all {
-		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%+.1f (%+.1f to %+.1f)\t%.1f\t%.2fx\t%d\t%.0f\t%.0f %%\n", filepath.Base(m.File),
-			100*m.AP, 100*m.AP50, 100*m.Small, 100*m.Medium, 100*m.Large, 100*m.Difference.Mean, 100*m.Difference.Low, 100*m.Difference.High,
-			m.Milliseconds, m.Faster, m.Bytes>>10, float64(m.MACs)/1e6, 100*m.Sparsity)
+type evalFlags struct {
+	data, html      string
+	asJSON, classes bool
+}
+
+func (f evalFlags) write(cmd *cobra.Command, report evaluate.Report) error {
+	if f.html != "" {
+		var page bytes.Buffer
+		if err := report.WriteHTML(&page); err != nil {
+			return err
+		}
+		if err := onnxgraph.WriteFile(f.html, page.Bytes()); err != nil {
+			return err
+		}
 	}
-	return w.Flush()
+	if f.asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+	}
+	if err := report.WriteTable(cmd.OutOrStdout()); err != nil || !f.classes {
+		return err
+	}
+	fmt.Fprintln(cmd.OutOrStdout())
+	return report.WriteClasses(cmd.OutOrStdout())
 }

@@ -109,16 +109,17 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 
 // addFigures measures the new model beside its original and writes what came of it into the card.
 func (f quantizeFlags) addFigures(ctx context.Context, card *models.Card, in, out string, q *onnxgraph.Model) error {
-	all, err := evaluate.Compare(ctx, []string{in, out}, evaluate.Options{Data: f.measure})
+	measured, err := evaluate.Measure(ctx, []string{in, out}, evaluate.MeasureOptions{Data: f.measure})
 	if err != nil {
 		return err
 	}
-	figures := func(m evaluate.Measured) map[string]any {
+	all := measured.Models
+	figures := func(m evaluate.ModelReport) map[string]any {
 		return map[string]any{"ap": round4(m.AP), "ap50": round4(m.AP50), "bytes": m.Bytes, "macs": m.MACs}
 	}
 	card.Report["measured"] = map[string]any{
 		"data": filepath.Base(f.measure), "original": figures(all[0]), "this": figures(all[1]),
-		"faster_by": math.Round(all[1].Faster*100) / 100,
+		"faster_by": math.Round(all[1].Network.Faster*100) / 100,
 		"ap_difference": map[string]float64{
 			"mean": round4(all[1].Difference.Mean), "low": round4(all[1].Difference.Low), "high": round4(all[1].Difference.High),
 		},

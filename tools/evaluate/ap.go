@@ -249,3 +249,11 @@ func averagePrecision(all []matched, order []place, t, marked int) float64 {
 	}
 	return sum / recallSteps
 }
+
+func mean(v [thresholds]float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += x
+	}
+	return sum / thresholds
+}

@@ -13,16 +13,20 @@ const lowScore = 0.01
 
 // Model measures a model file on a COCO folder, with the code that runs live.
 func Model(ctx context.Context, path string, in Instances, o Options) (Accuracy, error) {
-	engine, err := detect.Open(detect.Config{Model: path, Score: lowScore}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return Accuracy{}, err
-	}
-	defer engine.Close()
-	results, err := Detect(ctx, engine, in, o)
+	results, err := detectWith(ctx, path, in, o)
 	if err != nil {
 		return Accuracy{}, err
 	}
 	return Score(in, results), nil
+}
+
+func detectWith(ctx context.Context, file string, in Instances, o Options) ([]Result, error) {
+	engine, err := detect.Open(detect.Config{Model: file, Score: lowScore}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	return Detect(ctx, engine, in, o)
 }
 
 // ReadFolder reads the annotations of a COCO folder.
