@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 const testdata = "../detect/testdata"
@@ -168,19 +168,19 @@ func TestBadFilesAreRefused(t *testing.T) {
 
 // TestNetworksOfAnotherKindAreRefused: classifiers, other ranks, other element types.
 func TestNetworksOfAnotherKindAreRefused(t *testing.T) {
-	for want, change := range map[string]func(g *onnxgraph.Graph){
-		"has 2 inputs": func(g *onnxgraph.Graph) {
-			g.Inputs = append(g.Inputs, onnxgraph.Value{Name: "more", Type: onnxgraph.Float})
+	for want, change := range map[string]func(g *graph.Graph){
+		"has 2 inputs": func(g *graph.Graph) {
+			g.Inputs = append(g.Inputs, graph.Value{Name: "more", Type: graph.Float})
 		},
-		"must be [N, 3":   func(g *onnxgraph.Graph) { g.Inputs[0].Shape = []int64{1, 3, 192} },
-		"must be float32": func(g *onnxgraph.Graph) { g.Inputs[0].Type = onnxgraph.Uint8 },
-		"must be equal":   func(g *onnxgraph.Graph) { g.Inputs[0].Shape[2] = 224 },
-		"must give [N":    func(g *onnxgraph.Graph) { g.Outputs[0].Shape = []int64{1, 1000} },
-		"hold 7 classes":  func(g *onnxgraph.Graph) { g.Outputs[0].Shape = []int64{-1, 756, 12} },
-		"at most 1024":    func(g *onnxgraph.Graph) { g.Inputs[0].Shape[0] = 5000 },
-		"8] int64":        func(g *onnxgraph.Graph) { g.Outputs[0].Type = onnxgraph.Int64 },
+		"must be [N, 3":   func(g *graph.Graph) { g.Inputs[0].Shape = []int64{1, 3, 192} },
+		"must be float32": func(g *graph.Graph) { g.Inputs[0].Type = graph.Uint8 },
+		"must be equal":   func(g *graph.Graph) { g.Inputs[0].Shape[2] = 224 },
+		"must give [N":    func(g *graph.Graph) { g.Outputs[0].Shape = []int64{1, 1000} },
+		"hold 7 classes":  func(g *graph.Graph) { g.Outputs[0].Shape = []int64{-1, 756, 12} },
+		"at most 1024":    func(g *graph.Graph) { g.Inputs[0].Shape[0] = 5000 },
+		"8] int64":        func(g *graph.Graph) { g.Outputs[0].Type = graph.Int64 },
 	} {
-		m, err := onnxgraph.Parse(read(t, "tiny.onnx"))
+		m, err := graph.Parse(read(t, "tiny.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}

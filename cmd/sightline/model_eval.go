@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/evaluate"
-	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 func newEval() *cobra.Command {
@@ -52,7 +52,7 @@ func (f evalFlags) write(cmd *cobra.Command, report evaluate.Report) error {
 		if err := report.WriteHTML(&page); err != nil {
 			return err
 		}
-		if err := onnxgraph.WriteFile(f.html, page.Bytes()); err != nil {
+		if err := graph.WriteFile(f.html, page.Bytes()); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/bundle"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/evaluate"
@@ -68,7 +69,7 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	if err != nil {
 		return err
 	}
-	m, err := onnxgraph.Read(in)
+	m, err := graph.Read(in)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 }
 
 // addFigures measures the new model beside its original and writes what came of it into the card.
-func (f quantizeFlags) addFigures(ctx context.Context, card *models.Card, in, out string, q *onnxgraph.Model) error {
+func (f quantizeFlags) addFigures(ctx context.Context, card *models.Card, in, out string, q *graph.Model) error {
 	measured, err := evaluate.Measure(ctx, []string{in, out}, evaluate.MeasureOptions{Data: f.measure})
 	if err != nil {
 		return err
@@ -130,12 +131,12 @@ func (f quantizeFlags) addFigures(ctx context.Context, card *models.Card, in, ou
 func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
 // evaluator measures networks as a detector would run them.
-func (f quantizeFlags) evaluator(card models.Card) (func(context.Context, *onnxgraph.Model) (float64, error), error) {
+func (f quantizeFlags) evaluator(card models.Card) (func(context.Context, *graph.Model) (float64, error), error) {
 	in, err := evaluate.ReadFolder(f.eval)
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, m *onnxgraph.Model) (float64, error) {
+	return func(ctx context.Context, m *graph.Model) (float64, error) {
 		dir, err := os.MkdirTemp("", "sightline-*")
 		if err != nil {
 			return 0, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -36,7 +37,7 @@ func Card(spec models.Spec, head *onnxgraph.Head, origin models.CardOrigin, lice
 }
 
 // Marshal gives the bytes of a network with its card in the metadata, and of the card beside it.
-func Marshal(m *onnxgraph.Model, card models.Card) (network, beside []byte, err error) {
+func Marshal(m *graph.Model, card models.Card) (network, beside []byte, err error) {
 	inside, err := card.Marshal(true)
 	if err != nil {
 		return nil, nil, err
@@ -54,7 +55,7 @@ func Marshal(m *onnxgraph.Model, card models.Card) (network, beside []byte, err 
 }
 
 // Write writes NAME.onnx and NAME.yaml, each whole or not at all, and loads them as a detector would.
-func Write(path string, m *onnxgraph.Model, card models.Card) error {
+func Write(path string, m *graph.Model, card models.Card) error {
 	if !strings.HasSuffix(path, ".onnx") {
 		return fmt.Errorf("write model %s: its name must end in .onnx", path)
 	}
@@ -62,10 +63,10 @@ func Write(path string, m *onnxgraph.Model, card models.Card) error {
 	if err != nil {
 		return fmt.Errorf("write model %s: %w", path, err)
 	}
-	if err := onnxgraph.WriteFile(path, network); err != nil {
+	if err := graph.WriteFile(path, network); err != nil {
 		return err
 	}
-	if err := onnxgraph.WriteFile(strings.TrimSuffix(path, ".onnx")+".yaml", beside); err != nil {
+	if err := graph.WriteFile(strings.TrimSuffix(path, ".onnx")+".yaml", beside); err != nil {
 		return err
 	}
 	_, err = models.Load(path)

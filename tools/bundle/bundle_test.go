@@ -11,6 +11,7 @@ import (
 
 	"github.com/sightline/sightline/detect"
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/picture"
 	"github.com/sightline/sightline/tools/onnxgraph"
@@ -26,13 +27,13 @@ func shared(t testing.TB, parts ...string) string {
 	return path
 }
 
-func load(t testing.TB, path string) (models.Spec, *onnxgraph.Model, *onnxgraph.Head) {
+func load(t testing.TB, path string) (models.Spec, *graph.Model, *onnxgraph.Head) {
 	t.Helper()
 	spec, err := models.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := onnxgraph.Read(path)
+	m, err := graph.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}

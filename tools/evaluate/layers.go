@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -21,8 +22,8 @@ type Layer struct {
 	Zeros   int64   `json:"zeros"` // weights that are zero, also those that int8 rounds to zero
 	Int8    bool    `json:"int8"`  // onnxruntime runs it on whole numbers
 
-	node           *onnxgraph.Node
-	kernel, offset *onnxgraph.Tensor // offset: the zero point of an int8 kernel, nil for none
+	node           *graph.Node
+	kernel, offset *graph.Tensor // offset: the zero point of an int8 kernel, nil for none
 }
 
 // product says which inputs of an operator hold its weights and their zero point, -1 for none.
@@ -38,7 +39,7 @@ var whole = []string{"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatM
 
 // Layers lists the operators of a network that multiply with weights, in the order that they run in. Input is the shape of one
 // picture, [1, 3, height, width].
-func Layers(m *onnxgraph.Model, input []int64) ([]Layer, error) {
+func Layers(m *graph.Model, input []int64) ([]Layer, error) {
 	m = m.Clone()
 	var layers []Layer
 	for i, n := range m.Graph.Nodes {
@@ -74,7 +75,7 @@ func Layers(m *onnxgraph.Model, input []int64) ([]Layer, error) {
 
 // constant follows a tensor back to the constant that it is, through operators that only change how its numbers are written,
 // and gives its zero point where it was int8.
-func constant(g *onnxgraph.Graph, name string) (t, offset *onnxgraph.Tensor) {
+func constant(g *graph.Graph, name string) (t, offset *graph.Tensor) {
 	for range 8 {
 		if t := g.Const(name); t != nil {
 			return t, offset
@@ -92,7 +93,7 @@ func constant(g *onnxgraph.Graph, name string) (t, offset *onnxgraph.Tensor) {
 }
 
 // zeros counts the weights that stand for zero. Zero points that differ go by output channel, the first axis.
-func zeros(t, offset *onnxgraph.Tensor) (n int64) {
+func zeros(t, offset *graph.Tensor) (n int64) {
 	if v, err := t.Floats(); err == nil {
 		for _, w := range v {
 			if w == 0 {
@@ -121,7 +122,7 @@ func zeros(t, offset *onnxgraph.Tensor) (n int64) {
 }
 
 // countMACs lets onnxruntime tell the shapes: the network's outputs become the shapes of what the layers read and give.
-func countMACs(m *onnxgraph.Model, layers []Layer, input []int64) error {
+func countMACs(m *graph.Model, layers []Layer, input []int64) error {
 	m = m.Clone()
 	g := m.Graph
 	var outputs []string
@@ -129,8 +130,8 @@ func countMACs(m *onnxgraph.Model, layers []Layer, input []int64) error {
 		shape := g.Fresh(fmt.Sprintf("shape of layer %d", len(outputs)))
 		name := g.Fresh(shape + " in float")
 		g.Nodes = append(g.Nodes,
-			&onnxgraph.Node{Op: "Shape", Inputs: []string{tensor}, Outputs: []string{shape}},
-			&onnxgraph.Node{Op: "Cast", Inputs: []string{shape}, Outputs: []string{name}, Attrs: map[string]onnxgraph.Attr{"to": onnxgraph.IntAttr(int64(onnxgraph.Float))}})
+			&graph.Node{Op: "Shape", Inputs: []string{tensor}, Outputs: []string{shape}},
+			&graph.Node{Op: "Cast", Inputs: []string{shape}, Outputs: []string{name}, Attrs: map[string]graph.Attr{"to": graph.IntAttr(int64(graph.Float))}})
 		outputs = append(outputs, name)
 	}
 	for _, l := range layers {
@@ -187,7 +188,7 @@ func (l *Layer) count(in, out []float32) {
 }
 
 // markInt8 finds out what runs on whole numbers. A file that holds int8 need not run so: only the optimised network tells.
-func markInt8(m *onnxgraph.Model, layers []Layer) error {
+func markInt8(m *graph.Model, layers []Layer) error {
 	quantised := false
 	for i, l := range layers {
 		layers[i].Int8 = slices.Contains(whole, l.Op)
@@ -209,7 +210,7 @@ func markInt8(m *onnxgraph.Model, layers []Layer) error {
 }
 
 // runningWhole gives the names of the nodes that run on whole numbers.
-func runningWhole(m *onnxgraph.Model) (names map[string]bool, err error) {
+func runningWhole(m *graph.Model) (names map[string]bool, err error) {
 	dir, err := os.MkdirTemp("", "sightline-*")
 	if err != nil {
 		return nil, err
@@ -223,7 +224,7 @@ func runningWhole(m *onnxgraph.Model) (names map[string]bool, err error) {
 	if err := s.Close(); err != nil {
 		return nil, err
 	}
-	optimised, err := onnxgraph.Read(path)
+	optimised, err := graph.Read(path)
 	if err != nil {
 		return nil, err
 	}

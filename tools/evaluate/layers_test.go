@@ -8,32 +8,32 @@ import (
 	"testing"
 
 	"github.com/sightline/sightline/models"
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // network starts a model on a picture [1, 3, 8, 8] that ends in y.
-func network(opset int64, nodes ...*onnxgraph.Node) *onnxgraph.Model {
-	return &onnxgraph.Model{IRVersion: 8, Opsets: map[string]int64{"": opset}, Graph: &onnxgraph.Graph{
-		Name: "made", Initializers: map[string]*onnxgraph.Tensor{}, Values: map[string]onnxgraph.Value{}, Nodes: nodes,
-		Inputs:  []onnxgraph.Value{{Name: "x", Type: onnxgraph.Float, Shape: []int64{1, 3, 8, 8}}},
-		Outputs: []onnxgraph.Value{{Name: "y", Type: onnxgraph.Float}},
+func network(opset int64, nodes ...*graph.Node) *graph.Model {
+	return &graph.Model{IRVersion: 8, Opsets: map[string]int64{"": opset}, Graph: &graph.Graph{
+		Name: "made", Initializers: map[string]*graph.Tensor{}, Values: map[string]graph.Value{}, Nodes: nodes,
+		Inputs:  []graph.Value{{Name: "x", Type: graph.Float, Shape: []int64{1, 3, 8, 8}}},
+		Outputs: []graph.Value{{Name: "y", Type: graph.Float}},
 	}}
 }
 
-func node(op, output string, inputs ...string) *onnxgraph.Node {
-	return &onnxgraph.Node{Op: op, Inputs: inputs, Outputs: []string{output}, Attrs: map[string]onnxgraph.Attr{}}
+func node(op, output string, inputs ...string) *graph.Node {
+	return &graph.Node{Op: op, Inputs: inputs, Outputs: []string{output}, Attrs: map[string]graph.Attr{}}
 }
 
-func with(n *onnxgraph.Node, name string, v ...int64) *onnxgraph.Node {
-	n.Attrs[name] = onnxgraph.IntsAttr(v...)
+func with(n *graph.Node, name string, v ...int64) *graph.Node {
+	n.Attrs[name] = graph.IntsAttr(v...)
 	if len(v) == 1 {
-		n.Attrs[name] = onnxgraph.IntAttr(v[0])
+		n.Attrs[name] = graph.IntAttr(v[0])
 	}
 	return n
 }
 
 // halfZero gives numbers of which every second is zero.
-func halfZero(shape ...int64) *onnxgraph.Tensor {
+func halfZero(shape ...int64) *graph.Tensor {
 	n := int64(1)
 	for _, d := range shape {
 		n *= d
@@ -42,12 +42,12 @@ func halfZero(shape ...int64) *onnxgraph.Tensor {
 	for i := range v {
 		v[i] = float32(i%2) / 8
 	}
-	return onnxgraph.NewFloat(shape, v)
+	return graph.NewFloat(shape, v)
 }
 
 var picture8 = []int64{1, 3, 8, 8}
 
-func layersOf(t *testing.T, m *onnxgraph.Model) []Layer {
+func layersOf(t *testing.T, m *graph.Model) []Layer {
 	t.Helper()
 	layers, err := Layers(m, picture8)
 	if err != nil {
@@ -63,8 +63,8 @@ func TestLayersAreCounted(t *testing.T) {
 		with(node("ConvTranspose", "c", "b", "w2"), "strides", 2, 2),                        // [1, 2, 8, 8]
 		node("Relu", "d", "c"),        // no layer
 		node("MatMul", "e", "d", "d"), // of two activations
-		&onnxgraph.Node{Name: "last", Op: "MatMul", Inputs: []string{"e", "w3"}, Outputs: []string{"f"}}, // [1, 2, 8, 5]
-		&onnxgraph.Node{Name: "foreign", Op: "Identity", Inputs: []string{"f"}, Outputs: []string{"y"}})
+		&graph.Node{Name: "last", Op: "MatMul", Inputs: []string{"e", "w3"}, Outputs: []string{"f"}}, // [1, 2, 8, 5]
+		&graph.Node{Name: "foreign", Op: "Identity", Inputs: []string{"f"}, Outputs: []string{"y"}})
 	m.Graph.Initializers["w0"], m.Graph.Initializers["b0"] = halfZero(6, 3, 3, 3), halfZero(6)
 	m.Graph.Initializers["w1"], m.Graph.Initializers["w2"] = halfZero(6, 1, 3, 3), halfZero(6, 2, 2, 2)
 	m.Graph.Initializers["w3"] = halfZero(8, 5)
@@ -91,7 +91,7 @@ func TestLayersAreCounted(t *testing.T) {
 }
 
 // int8Model is a convolution between int8 tensors; without a Q behind it onnxruntime leaves it in float.
-func int8Model(requantised bool) *onnxgraph.Model {
+func int8Model(requantised bool) *graph.Model {
 	last := "y"
 	if requantised {
 		last = "c"
@@ -105,14 +105,14 @@ func int8Model(requantised bool) *onnxgraph.Model {
 		m.Graph.Nodes = append(m.Graph.Nodes, node("QuantizeLinear", "yq", "c", "s", "z"), node("DequantizeLinear", "y", "yq", "s", "z"))
 	}
 	i := m.Graph.Initializers
-	i["s"], i["z"] = onnxgraph.NewFloat(nil, []float32{0.1}), onnxgraph.NewUint8(nil, []uint8{3})
+	i["s"], i["z"] = graph.NewFloat(nil, []float32{0.1}), graph.NewUint8(nil, []uint8{3})
 	w := make([]int8, 4*3*3*3)
 	for k := 0; k < len(w); k += 4 {
 		w[k] = int8(k)
 	}
-	i["w"], i["ws"], i["wz"] = onnxgraph.NewInt8([]int64{4, 3, 3, 3}, w), onnxgraph.NewFloat([]int64{4}, []float32{.1, .2, .3, .4}), onnxgraph.NewInt8([]int64{4}, make([]int8, 4))
+	i["w"], i["ws"], i["wz"] = graph.NewInt8([]int64{4, 3, 3, 3}, w), graph.NewFloat([]int64{4}, []float32{.1, .2, .3, .4}), graph.NewInt8([]int64{4}, make([]int8, 4))
 	// onnxruntime fuses only a bias in steps of input times kernel.
-	i["b"], i["bs"] = onnxgraph.NewInt32([]int64{4}, []int32{1, 2, 3, 4}), onnxgraph.NewFloat([]int64{4}, []float32{.01, .02, .03, .04})
+	i["b"], i["bs"] = graph.NewInt32([]int64{4}, []int32{1, 2, 3, 4}), graph.NewFloat([]int64{4}, []float32{.01, .02, .03, .04})
 	return m
 }
 
@@ -132,13 +132,13 @@ func TestInt8IsWhatRunsInInt8(t *testing.T) {
 // TestDynamicInt8IsCounted: its kernels are uint8 about a zero point.
 func TestDynamicInt8IsCounted(t *testing.T) {
 	m := network(17,
-		&onnxgraph.Node{Op: "DynamicQuantizeLinear", Inputs: []string{"x"}, Outputs: []string{"q", "s", "z"}},
-		node("ConvInteger", "i", "q", "w", "z", "wz"), with(node("Cast", "f", "i"), "to", int64(onnxgraph.Float)), node("Mul", "y", "f", "s"))
+		&graph.Node{Op: "DynamicQuantizeLinear", Inputs: []string{"x"}, Outputs: []string{"q", "s", "z"}},
+		node("ConvInteger", "i", "q", "w", "z", "wz"), with(node("Cast", "f", "i"), "to", int64(graph.Float)), node("Mul", "y", "f", "s"))
 	w := make([]uint8, 2*3)
 	for i := range w {
 		w[i] = uint8(126 + i) // one of them 128
 	}
-	m.Graph.Initializers["w"], m.Graph.Initializers["wz"] = onnxgraph.NewUint8([]int64{2, 3, 1, 1}, w), onnxgraph.NewUint8(nil, []uint8{128})
+	m.Graph.Initializers["w"], m.Graph.Initializers["wz"] = graph.NewUint8([]int64{2, 3, 1, 1}, w), graph.NewUint8(nil, []uint8{128})
 	l := layersOf(t, m)
 	if len(l) != 1 || !l[0].Int8 || l[0].MACs != 2*8*8*3 || l[0].Zeros != 1 {
 		t.Errorf("%+v", l)
@@ -146,8 +146,8 @@ func TestDynamicInt8IsCounted(t *testing.T) {
 }
 
 func TestZeroPointsByChannel(t *testing.T) {
-	w := onnxgraph.NewUint8([]int64{2, 3}, []uint8{5, 0, 5, 9, 9, 5})
-	if n := zeros(w, onnxgraph.NewUint8([]int64{2}, []uint8{5, 9})); n != 4 {
+	w := graph.NewUint8([]int64{2, 3}, []uint8{5, 0, 5, 9, 9, 5})
+	if n := zeros(w, graph.NewUint8([]int64{2}, []uint8{5, 9})); n != 4 {
 		t.Errorf("%d zeros, want 4", n)
 	}
 	if n := zeros(w, nil); n != 1 {

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 const tiny = "../../detect/testdata/tiny.onnx"
@@ -21,7 +21,7 @@ const tiny = "../../detect/testdata/tiny.onnx"
 // blindTiny is the tiny network with kernels of zeros: it is as fast and sees nothing.
 func blindTiny(t *testing.T) string {
 	t.Helper()
-	m, err := onnxgraph.Read(tiny)
+	m, err := graph.Read(tiny)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"github.com/sightline/sightline/models"
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // Size is what a model's file tells without a picture.
@@ -27,7 +27,7 @@ func Weigh(spec models.Spec) (s Size, err error) {
 	if s.Bytes, s.Gzip, err = fileSize(spec.Path); err != nil {
 		return s, fmt.Errorf("weigh model: %w", err)
 	}
-	m, err := onnxgraph.Read(spec.Path)
+	m, err := graph.Read(spec.Path)
 	if err != nil {
 		return s, err
 	}
@@ -81,8 +81,8 @@ var learned = map[string][]int{
 
 // parameters counts the numbers that training found. Scales and zero points of int8 are not among them, so that a network has as
 // many in int8 as in float.
-func parameters(g *onnxgraph.Graph) (n int64) {
-	seen := map[*onnxgraph.Tensor]bool{}
+func parameters(g *graph.Graph) (n int64) {
+	seen := map[*graph.Tensor]bool{}
 	for _, node := range g.Nodes {
 		for _, i := range learned[node.Op] {
 			if t, _ := constant(g, node.Input(i)); t != nil && !seen[t] {

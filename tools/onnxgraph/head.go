@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/sightline/sightline/models/graph"
 )
 
 // The families whose tails are known.
@@ -33,8 +35,8 @@ var ErrTail = errors.New("the network's tail is of no known family (yolox, yolov
 
 // CutTail makes the last convolutions the outputs of the model and removes all behind them. It proves itself: the head, decoded
 // as its family is, must give what the whole network gives. The model is left alone on any error.
-func CutTail(m *Model, o RunOptions) (Head, error) {
-	for _, read := range []func(*Model) (Head, error){readYOLOX, readYOLOv5} {
+func CutTail(m *graph.Model, o RunOptions) (Head, error) {
+	for _, read := range []func(*graph.Model) (Head, error){readYOLOX, readYOLOv5} {
 		head, err := read(m)
 		if errors.Is(err, ErrTail) {
 			continue
@@ -46,7 +48,7 @@ func CutTail(m *Model, o RunOptions) (Head, error) {
 		cut.Graph.Outputs = nil
 		for _, l := range head.Levels {
 			for _, name := range l.Outputs {
-				cut.Graph.Outputs = append(cut.Graph.Outputs, Value{Name: name, Type: Float})
+				cut.Graph.Outputs = append(cut.Graph.Outputs, graph.Value{Name: name, Type: graph.Float})
 			}
 		}
 		cut.Graph.RemoveDead()
@@ -61,13 +63,13 @@ func CutTail(m *Model, o RunOptions) (Head, error) {
 }
 
 // lastConvs are the convolutions from which an output is reached without another one.
-func lastConvs(g *Graph) []*Node {
-	x := g.index()
-	var last []*Node
+func lastConvs(g *graph.Graph) []*graph.Node {
+	x := g.Index()
+	var last []*graph.Node
 	seen := map[string]bool{}
 	var back func(name string)
 	back = func(name string) {
-		n := x.producer[name]
+		n := x.Producer[name]
 		if seen[name] || n == nil {
 			return
 		}
@@ -87,15 +89,15 @@ func lastConvs(g *Graph) []*Node {
 }
 
 // readYOLOX expects, for each level, Concat(box, Sigmoid(objectness), Sigmoid(classes)).
-func readYOLOX(m *Model) (Head, error) {
-	x := m.Graph.index()
+func readYOLOX(m *graph.Model) (Head, error) {
+	x := m.Graph.Index()
 	head := Head{Family: YOLOX}
-	levels := map[*Node]*Level{}
+	levels := map[*graph.Node]*Level{}
 	for _, conv := range lastConvs(m.Graph) {
-		name, next := conv.Output(), x.consumers[conv.Output()]
+		name, next := conv.Output(), x.Consumers[conv.Output()]
 		if len(next) == 1 && next[0].Op == "Sigmoid" {
 			name = next[0].Output()
-			next = x.consumers[name]
+			next = x.Consumers[name]
 		}
 		if len(next) != 1 || next[0].Op != "Concat" || len(next[0].Inputs) != 3 {
 			return head, ErrTail
@@ -124,7 +126,7 @@ func readYOLOX(m *Model) (Head, error) {
 }
 
 // readYOLOv5 expects one convolution for each level, whose anchors are what is multiplied behind Pow.
-func readYOLOv5(m *Model) (Head, error) {
+func readYOLOv5(m *graph.Model) (Head, error) {
 	head := Head{Family: YOLOv5}
 	for _, conv := range lastConvs(m.Graph) {
 		anchors, err := anchorsBehind(m.Graph, conv.Output())
@@ -139,14 +141,14 @@ func readYOLOv5(m *Model) (Head, error) {
 	return head, nil
 }
 
-func anchorsBehind(g *Graph, name string) ([][2]float32, error) {
-	x := g.index()
+func anchorsBehind(g *graph.Graph, name string) ([][2]float32, error) {
+	x := g.Index()
 	queue := []string{name}
 	for len(queue) > 0 {
 		name, queue = queue[0], queue[1:]
-		for _, n := range x.consumers[name] {
+		for _, n := range x.Consumers[name] {
 			if n.Op == "Pow" {
-				return anchorsOf(g, x.consumers[n.Output()])
+				return anchorsOf(g, x.Consumers[n.Output()])
 			}
 			if n.Op == "Concat" || n.Op == "Shape" {
 				continue
@@ -157,7 +159,7 @@ func anchorsBehind(g *Graph, name string) ([][2]float32, error) {
 	return nil, ErrTail
 }
 
-func anchorsOf(g *Graph, readers []*Node) ([][2]float32, error) {
+func anchorsOf(g *graph.Graph, readers []*graph.Node) ([][2]float32, error) {
 	if len(readers) != 1 || readers[0].Op != "Mul" {
 		return nil, ErrTail
 	}

@@ -1,13 +1,16 @@
 package onnxgraph
 
-import "github.com/sightline/sightline/detect/onnx"
+import (
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
+)
 
 // MACs counts the multiply-adds of every convolution for one picture, by the convolution's output.
-func MACs(m *Model, o RunOptions) (map[string]int64, error) {
+func MACs(m *graph.Model, o RunOptions) (map[string]int64, error) {
 	var outputs []string
-	kernels := map[string]*Tensor{}
+	kernels := map[string]*graph.Tensor{}
 	for _, n := range m.Graph.Nodes {
-		if t := m.Graph.kernel(n); n.Op == "Conv" && t != nil {
+		if t := kernel(m.Graph, n); n.Op == "Conv" && t != nil {
 			outputs = append(outputs, n.Output())
 			kernels[n.Output()] = t
 		}
@@ -36,7 +39,7 @@ func MACs(m *Model, o RunOptions) (map[string]int64, error) {
 }
 
 // TotalMACs counts the multiply-adds of all convolutions for one picture, also of a quantised model.
-func TotalMACs(m *Model, o RunOptions) (int64, error) {
+func TotalMACs(m *graph.Model, o RunOptions) (int64, error) {
 	by, err := MACs(m, o)
 	total := int64(0)
 	for _, n := range by {
@@ -46,7 +49,7 @@ func TotalMACs(m *Model, o RunOptions) (int64, error) {
 }
 
 // kernel is the constant that a convolution works with, also where it is int8 and made float again.
-func (g *Graph) kernel(n *Node) *Tensor {
+func kernel(g *graph.Graph, n *graph.Node) *graph.Tensor {
 	if t := g.Const(n.Input(1)); t != nil {
 		return t
 	}
@@ -57,10 +60,10 @@ func (g *Graph) kernel(n *Node) *Tensor {
 }
 
 // Weights counts the numbers in the kernels and biases of a model, and how many of the kernels' are zero.
-func Weights(m *Model) (all, kernels, zeros int64) {
+func Weights(m *graph.Model) (all, kernels, zeros int64) {
 	for _, t := range m.Graph.Initializers {
 		switch t.Type {
-		case Float, Float16, Int8, Int32:
+		case graph.Float, graph.Float16, graph.Int8, graph.Int32:
 			all += int64(t.Len())
 		}
 		if len(t.Shape) != 4 {

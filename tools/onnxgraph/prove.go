@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // noise is a picture that excites every part of a network: smooth patches in the range of its input.
@@ -26,7 +27,7 @@ func noise(shape []int64, top float32) onnx.Array {
 }
 
 // proveCut holds the cut network, decoded, against the whole one, and gives the head with its strides.
-func proveCut(whole, cut *Model, head Head, o RunOptions) (Head, error) {
+func proveCut(whole, cut *graph.Model, head Head, o RunOptions) (Head, error) {
 	shape, err := whole.InputShape()
 	if err != nil {
 		return head, err
@@ -59,7 +60,7 @@ func proveCut(whole, cut *Model, head Head, o RunOptions) (Head, error) {
 	return head, nil
 }
 
-func runOnce(m *Model, input onnx.Array, o RunOptions) (map[string]onnx.Array, error) {
+func runOnce(m *graph.Model, input onnx.Array, o RunOptions) (map[string]onnx.Array, error) {
 	s, err := Open(m, nil, o)
 	if err != nil {
 		return nil, err

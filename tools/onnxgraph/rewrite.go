@@ -1,23 +1,28 @@
+// Package onnxgraph rewrites networks into the form that the model tools work on, and proves that they still give the same.
 package onnxgraph
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/sightline/sightline/models/graph"
+)
 
 // FocusToConv turns a stem that slices a picture into four and puts a convolution over them (YOLOX, early YOLOv5) into one
 // convolution with stride 2 that gives the same, and returns how often it did.
-func FocusToConv(m *Model) (int, error) {
+func FocusToConv(m *graph.Model) (int, error) {
 	g, n := m.Graph, 0
 	for _, concat := range slices.Clone(g.Nodes) {
-		x := g.index()
-		readers := x.consumers[concat.Outputs[0]]
+		x := g.Index()
+		readers := x.Consumers[concat.Outputs[0]]
 		if concat.Op != "Concat" || len(concat.Inputs) != 4 || concat.Int("axis", 0) != 1 || len(readers) != 1 {
 			continue
 		}
 		conv := readers[0]
-		source, offsets, ok := g.focus(x, concat)
+		source, offsets, ok := focus(g, x, concat)
 		if !ok || !plainConv(g, conv) {
 			continue
 		}
-		if err := g.widenKernel(conv, source, offsets); err != nil {
+		if err := widenKernel(g, conv, source, offsets); err != nil {
 			return n, err
 		}
 		n++
@@ -29,11 +34,11 @@ func FocusToConv(m *Model) (int, error) {
 }
 
 // focus tells whether every input of a Concat is each second row and column of one tensor, and from where each starts.
-func (g *Graph) focus(x index, concat *Node) (source string, offsets [4][2]int, ok bool) {
+func focus(g *graph.Graph, x graph.Index, concat *graph.Node) (source string, offsets [4][2]int, ok bool) {
 	for i, name := range concat.Inputs {
 		at := [2]int{-1, -1}
 		for range 2 {
-			axis, start, from, ok := g.everySecond(x.producer[name])
+			axis, start, from, ok := everySecond(g, x.Producer[name])
 			if !ok || at[axis] >= 0 {
 				return "", offsets, false
 			}
@@ -51,7 +56,7 @@ func (g *Graph) focus(x index, concat *Node) (source string, offsets [4][2]int, 
 }
 
 // everySecond reads a Slice with step 2 along rows (axis 0 here) or columns (1) that starts at 0 or 1 and goes to the end.
-func (g *Graph) everySecond(n *Node) (axis, start int, from string, ok bool) {
+func everySecond(g *graph.Graph, n *graph.Node) (axis, start int, from string, ok bool) {
 	if n == nil || n.Op != "Slice" || len(n.Inputs) != 5 {
 		return 0, 0, "", false
 	}
@@ -72,7 +77,7 @@ func (g *Graph) everySecond(n *Node) (axis, start int, from string, ok bool) {
 }
 
 // plainConv tells whether a node is a convolution with constant weights, stride 1, one group, no dilation and even padding.
-func plainConv(g *Graph, n *Node) bool {
+func plainConv(g *graph.Graph, n *graph.Node) bool {
 	if n.Op != "Conv" || g.Initializers[n.Inputs[1]] == nil || n.Int("group", 1) != 1 {
 		return false
 	}
@@ -87,7 +92,7 @@ func plainConv(g *Graph, n *Node) bool {
 
 // widenKernel spreads the weights of a convolution over four pictures onto one picture: what looked at row u of the picture that
 // starts at dy looks at row 2u+dy.
-func (g *Graph) widenKernel(conv *Node, source string, offsets [4][2]int) error {
+func widenKernel(g *graph.Graph, conv *graph.Node, source string, offsets [4][2]int) error {
 	t := g.Initializers[conv.Inputs[1]]
 	w, err := t.Floats()
 	if err != nil {
@@ -109,21 +114,21 @@ func (g *Graph) widenKernel(conv *Node, source string, offsets [4][2]int) error 
 		}
 	}
 	pad := 2 * conv.Ints("pads")[0]
-	conv.Attrs["pads"] = IntsAttr(pad, pad, pad, pad)
-	conv.Attrs["strides"] = IntsAttr(2, 2)
-	conv.Attrs["kernel_shape"] = IntsAttr(int64(2*kh), int64(2*kw))
+	conv.Attrs["pads"] = graph.IntsAttr(pad, pad, pad, pad)
+	conv.Attrs["strides"] = graph.IntsAttr(2, 2)
+	conv.Attrs["kernel_shape"] = graph.IntsAttr(int64(2*kh), int64(2*kw))
 	name := g.Fresh(conv.Inputs[1] + "_wide")
-	g.Initializers[name] = NewFloat([]int64{int64(out), int64(in), int64(2 * kh), int64(2 * kw)}, wide)
+	g.Initializers[name] = graph.NewFloat([]int64{int64(out), int64(in), int64(2 * kh), int64(2 * kw)}, wide)
 	conv.Inputs[0], conv.Inputs[1] = source, name
 	return nil
 }
 
 // Simplify brings a model into the form that the other tools work on, by steps that do not change what it computes: float32,
 // opset 13, decode tail cut off where its family is known, Focus as a convolution.
-func Simplify(m *Model, o RunOptions) (Simplified, error) {
+func Simplify(m *graph.Model, o RunOptions) (Simplified, error) {
 	var s Simplified
 	var err error
-	if s.Widened, err = ToFloat32(m); err != nil {
+	if s.Widened, err = graph.ToFloat32(m); err != nil {
 		return s, err
 	}
 	m.Graph.RemoveDead()
@@ -134,7 +139,7 @@ func Simplify(m *Model, o RunOptions) (Simplified, error) {
 	case !isTail(err):
 		return s, err
 	}
-	if err := UpgradeOpset(m); err != nil {
+	if err := graph.UpgradeOpset(m); err != nil {
 		return s, err
 	}
 	if s.Focus, err = FocusToConv(m); err != nil {

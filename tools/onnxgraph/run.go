@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // RunOptions say how a model is run.
@@ -21,7 +22,7 @@ type Session struct {
 }
 
 // Open loads a model for running. No outputs means the model's own; any float tensor inside may be named.
-func Open(m *Model, outputs []string, o RunOptions) (*Session, error) {
+func Open(m *graph.Model, outputs []string, o RunOptions) (*Session, error) {
 	if len(outputs) == 0 {
 		for _, v := range m.Graph.Outputs {
 			outputs = append(outputs, v.Name)
@@ -47,11 +48,11 @@ func Open(m *Model, outputs []string, o RunOptions) (*Session, error) {
 }
 
 // withOutputs gives a model that has these tensors as its outputs and nothing that they do not need.
-func withOutputs(m *Model, names []string) *Model {
+func withOutputs(m *graph.Model, names []string) *graph.Model {
 	c := m.Clone()
 	c.Graph.Outputs = nil
 	for _, name := range names {
-		c.Graph.Outputs = append(c.Graph.Outputs, Value{Name: name, Type: Float})
+		c.Graph.Outputs = append(c.Graph.Outputs, graph.Value{Name: name, Type: graph.Float})
 	}
 	c.Graph.RemoveDead()
 	return c
@@ -72,24 +73,3 @@ func (s *Session) Run(input onnx.Array) (map[string]onnx.Array, error) {
 
 // Close frees the session.
 func (s *Session) Close() error { return s.session.Close() }
-
-// InputShape is the fixed shape of the model's one input.
-func (m *Model) InputShape() ([]int64, error) {
-	g := m.Graph
-	if len(g.Inputs) != 1 {
-		return nil, fmt.Errorf("the model has %d inputs: must be one picture", len(g.Inputs))
-	}
-	shape := append([]int64{}, g.Inputs[0].Shape...)
-	if len(shape) != 4 {
-		return nil, fmt.Errorf("input %s has shape %v: must be [N, 3, height, width]", g.Inputs[0].Name, shape)
-	}
-	if shape[0] < 0 {
-		shape[0] = 1
-	}
-	for _, size := range shape {
-		if size <= 0 {
-			return nil, fmt.Errorf("input %s has shape %v: must be fixed; export the model with a fixed size", g.Inputs[0].Name, shape)
-		}
-	}
-	return shape, nil
-}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
@@ -24,12 +25,12 @@ const side = 32
 var spec = models.Spec{Family: models.YOLOX, Width: side, Height: side, Layout: models.YOLOX.Layout()}
 
 // network is three convolutions, one of them depthwise with stride 2, with SiLUs between them.
-func network() *onnxgraph.Model {
+func network() *graph.Model {
 	random := rand.New(rand.NewPCG(1, 2))
-	m := &onnxgraph.Model{IRVersion: 7, Opsets: map[string]int64{"": 13}, Graph: &onnxgraph.Graph{
-		Inputs:       []onnxgraph.Value{{Name: "x", Type: onnxgraph.Float, Shape: []int64{1, 3, side, side}}},
-		Outputs:      []onnxgraph.Value{{Name: "y", Type: onnxgraph.Float}},
-		Initializers: map[string]*onnxgraph.Tensor{}, Values: map[string]onnxgraph.Value{},
+	m := &graph.Model{IRVersion: 7, Opsets: map[string]int64{"": 13}, Graph: &graph.Graph{
+		Inputs:       []graph.Value{{Name: "x", Type: graph.Float, Shape: []int64{1, 3, side, side}}},
+		Outputs:      []graph.Value{{Name: "y", Type: graph.Float}},
+		Initializers: map[string]*graph.Tensor{}, Values: map[string]graph.Value{},
 	}}
 	g := m.Graph
 	conv := func(name, from, to string, group, stride int64, shape ...int64) {
@@ -37,15 +38,15 @@ func network() *onnxgraph.Model {
 		for i := range v {
 			v[i] = float32(random.NormFloat64()) / float32(math.Sqrt(float64(shape[1]*shape[2]*shape[3])))
 		}
-		g.Initializers[name+"_w"] = onnxgraph.NewFloat(shape, v)
-		g.Initializers[name+"_b"] = onnxgraph.NewFloat(shape[:1], v[:shape[0]])
+		g.Initializers[name+"_w"] = graph.NewFloat(shape, v)
+		g.Initializers[name+"_b"] = graph.NewFloat(shape[:1], v[:shape[0]])
 		pad := shape[2] / 2
-		g.Nodes = append(g.Nodes, &onnxgraph.Node{Op: "Conv", Inputs: []string{from, name + "_w", name + "_b"}, Outputs: []string{to},
-			Attrs: map[string]onnxgraph.Attr{"pads": onnxgraph.IntsAttr(pad, pad, pad, pad), "strides": onnxgraph.IntsAttr(stride, stride), "group": onnxgraph.IntAttr(group)}})
+		g.Nodes = append(g.Nodes, &graph.Node{Op: "Conv", Inputs: []string{from, name + "_w", name + "_b"}, Outputs: []string{to},
+			Attrs: map[string]graph.Attr{"pads": graph.IntsAttr(pad, pad, pad, pad), "strides": graph.IntsAttr(stride, stride), "group": graph.IntAttr(group)}})
 	}
 	silu := func(from, to string) {
-		g.Nodes = append(g.Nodes, &onnxgraph.Node{Op: "Sigmoid", Inputs: []string{from}, Outputs: []string{from + "_s"}},
-			&onnxgraph.Node{Op: "Mul", Inputs: []string{from, from + "_s"}, Outputs: []string{to}})
+		g.Nodes = append(g.Nodes, &graph.Node{Op: "Sigmoid", Inputs: []string{from}, Outputs: []string{from + "_s"}},
+			&graph.Node{Op: "Mul", Inputs: []string{from, from + "_s"}, Outputs: []string{to}})
 	}
 	conv("a", "x", "a0", 1, 1, 24, 3, 3, 3)
 	silu("a0", "a1")
@@ -84,7 +85,7 @@ func pictures(t testing.TB, n int) *calibrate.Set {
 	return set
 }
 
-func prune(t testing.TB, o UnstructuredOptions) (*onnxgraph.Model, Report) {
+func prune(t testing.TB, o UnstructuredOptions) (*graph.Model, Report) {
 	t.Helper()
 	o.Threads = 1
 	m, r, err := Unstructured(t.Context(), network(), o)
@@ -95,12 +96,12 @@ func prune(t testing.TB, o UnstructuredOptions) (*onnxgraph.Model, Report) {
 }
 
 // distance is the squared difference of the outputs as a share of the whole network's squares.
-func distance(t testing.TB, a, b *onnxgraph.Model, set *calibrate.Set) float64 {
+func distance(t testing.TB, a, b *graph.Model, set *calibrate.Set) float64 {
 	t.Helper()
 	off, all := 0.0, 0.0
 	err := set.Each(t.Context(), func(_ int, input []float32) error {
 		var out [2]map[string]onnx.Array
-		for i, m := range []*onnxgraph.Model{a, b} {
+		for i, m := range []*graph.Model{a, b} {
 			s, err := onnxgraph.Open(m, nil, onnxgraph.RunOptions{})
 			if err != nil {
 				return err
@@ -158,7 +159,7 @@ func TestHalfPrecisionStaysSo(t *testing.T) {
 	for name, w := range m.Graph.Initializers {
 		v, _ := w.Floats()
 		toHalf(v)
-		m.Graph.Initializers[name] = onnxgraph.NewFloat(w.Shape, v)
+		m.Graph.Initializers[name] = graph.NewFloat(w.Shape, v)
 	}
 	q, _, err := Unstructured(t.Context(), m, UnstructuredOptions{Amount: 0.3, Calibration: pictures(t, 4), Threads: 1})
 	if err != nil {
@@ -208,7 +209,7 @@ func TestWhatCannotBePrunedIsRefused(t *testing.T) {
 	broken := network()
 	v, _ := broken.Graph.Initializers["a_w"].Floats()
 	v[3] = float32(math.NaN())
-	broken.Graph.Initializers["a_w"] = onnxgraph.NewFloat([]int64{24, 3, 3, 3}, v)
+	broken.Graph.Initializers["a_w"] = graph.NewFloat([]int64{24, 3, 3, 3}, v)
 	plain := network()
 	plain.Graph.Nodes = plain.Graph.Nodes[1:2]
 	plain.Graph.Nodes[0].Inputs[0] = "x"
@@ -217,7 +218,7 @@ func TestWhatCannotBePrunedIsRefused(t *testing.T) {
 	cancel()
 	for want, c := range map[string]struct {
 		ctx context.Context
-		m   *onnxgraph.Model
+		m   *graph.Model
 		o   UnstructuredOptions
 	}{
 		"amount 1":        {t.Context(), network(), UnstructuredOptions{Amount: 1}},

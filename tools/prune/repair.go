@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // repair goes through the layers in order. Each sees what those before it became, and its remaining weights and its bias are moved
 // so that it gives what it gives in the whole network.
-func (o UnstructuredOptions) repair(ctx context.Context, m *onnxgraph.Model, layers []*layer) error {
+func (o UnstructuredOptions) repair(ctx context.Context, m *graph.Model, layers []*layer) error {
 	whole := m.Clone()
 	for i, l := range layers {
 		if err := ctx.Err(); err != nil {
@@ -37,7 +38,7 @@ func (o UnstructuredOptions) repair(ctx context.Context, m *onnxgraph.Model, lay
 	return nil
 }
 
-func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *onnxgraph.Model, l *layer) error {
+func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *graph.Model, l *layer) error {
 	groups := int(l.node.Int("group", 1))
 	width, rows := int(l.shape[1]*l.shape[2]*l.shape[3]), int(l.shape[0])/groups
 	sums := make([]products, groups)
@@ -60,13 +61,13 @@ func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *onnxgraph.
 	}
 	l.write(m, v)
 	name := m.Graph.Fresh(l.node.Output() + "_bias")
-	m.Graph.Initializers[name] = onnxgraph.NewFloat([]int64{int64(len(bias))}, bias)
+	m.Graph.Initializers[name] = graph.NewFloat([]int64{int64(len(bias))}, bias)
 	l.node.Inputs = append(l.node.Inputs[:2], name)
 	m.Graph.RemoveDead()
 	return nil
 }
 
-func (l *layer) bias(m *onnxgraph.Model) ([]float32, error) {
+func (l *layer) bias(m *graph.Model) ([]float32, error) {
 	if l.node.Input(2) == "" {
 		return make([]float32, l.shape[0]), nil
 	}
@@ -78,7 +79,7 @@ func (l *layer) bias(m *onnxgraph.Model) ([]float32, error) {
 }
 
 // look adds up the products of what the layer reads and of what it gives in the whole network, at some places of every picture.
-func (o UnstructuredOptions) look(ctx context.Context, whole, m *onnxgraph.Model, l *layer, sums []products) error {
+func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l *layer, sums []products) error {
 	shape, err := m.InputShape()
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
@@ -40,7 +41,7 @@ type Layer struct {
 
 // layer is one convolution with its weights and which of them stay.
 type layer struct {
-	node    *onnxgraph.Node
+	node    *graph.Node
 	shape   []int64
 	weights []float32
 	kept    []bool
@@ -48,7 +49,7 @@ type layer struct {
 
 // Unstructured sets the weights of least magnitude to zero. The network computes as much as before, and onnxruntime takes as
 // long: what shrinks is the compressed file. Amount 0 gives the same network.
-func Unstructured(ctx context.Context, m *onnxgraph.Model, o UnstructuredOptions) (*onnxgraph.Model, Report, error) {
+func Unstructured(ctx context.Context, m *graph.Model, o UnstructuredOptions) (*graph.Model, Report, error) {
 	if !(o.Amount >= 0 && o.Amount < 1) {
 		return nil, Report{}, fmt.Errorf("prune: amount %g: must be 0 to below 1, the share of weights that become zero", o.Amount)
 	}
@@ -70,7 +71,7 @@ func Unstructured(ctx context.Context, m *onnxgraph.Model, o UnstructuredOptions
 	return m, report(layers, o), m.Check()
 }
 
-func layersOf(m *onnxgraph.Model) ([]*layer, error) {
+func layersOf(m *graph.Model) ([]*layer, error) {
 	var layers []*layer
 	for _, n := range m.Graph.Nodes {
 		t := m.Graph.Initializers[n.Input(1)]
@@ -164,12 +165,12 @@ func toHalf(v []float32) {
 }
 
 // write gives the layer new weights; a kernel that several layers share becomes the layer's own.
-func (l *layer) write(m *onnxgraph.Model, v []float32) {
+func (l *layer) write(m *graph.Model, v []float32) {
 	name := l.node.Inputs[1]
 	if len(m.Graph.Consumers(name)) > 1 {
 		name = m.Graph.Fresh(name + "_pruned")
 	}
-	m.Graph.Initializers[name] = onnxgraph.NewFloat(l.shape, v)
+	m.Graph.Initializers[name] = graph.NewFloat(l.shape, v)
 	l.node.Inputs[1] = name
 }
 

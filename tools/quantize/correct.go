@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 // corrector moves biases so that every channel keeps its mean: rounding shifts means, and shifts add up from layer to layer.
 type corrector struct {
-	m      *onnxgraph.Model
+	m      *graph.Model
 	levels map[string]affine
 	cache  weightCache
 	inputs []onnx.Array
@@ -18,7 +19,7 @@ type corrector struct {
 
 // correct goes through the convolutions in order; each sees what those before it became.
 func (c *corrector) correct(ctx context.Context, progress Progress) (map[string][]float32, error) {
-	var convs []*onnxgraph.Node
+	var convs []*graph.Node
 	for _, n := range c.m.Graph.Nodes {
 		_, in := c.levels[n.Input(0)]
 		if _, out := c.levels[n.Output()]; n.Op == "Conv" && in && out && n.Input(2) != "" {
@@ -42,7 +43,7 @@ func (c *corrector) correct(ctx context.Context, progress Progress) (map[string]
 	return bias, nil
 }
 
-func (c *corrector) one(n *onnxgraph.Node, want []float64, bias map[string][]float32) error {
+func (c *corrector) one(n *graph.Node, want []float64, bias map[string][]float32) error {
 	q, err := apply(c.m, c.levels, c.cache, bias)
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (c *corrector) one(n *onnxgraph.Node, want []float64, bias map[string][]flo
 }
 
 // floatMeans are the means of the float network's values as far as the levels reach: what is clipped on purpose is no shift.
-func (c *corrector) floatMeans(convs []*onnxgraph.Node) (map[string][]float64, error) {
+func (c *corrector) floatMeans(convs []*graph.Node) (map[string][]float64, error) {
 	var names []string
 	for _, n := range convs {
 		names = append(names, n.Output())
@@ -80,7 +81,7 @@ func (c *corrector) floatMeans(convs []*onnxgraph.Node) (map[string][]float64, e
 }
 
 // means gives the mean of every channel of some tensors.
-func (c *corrector) means(m *onnxgraph.Model, names []string, clip map[string]affine) (map[string][]float64, error) {
+func (c *corrector) means(m *graph.Model, names []string, clip map[string]affine) (map[string][]float64, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}

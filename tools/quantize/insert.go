@@ -5,13 +5,13 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // writer turns a float network into one in QDQ form: QuantizeLinear and DequantizeLinear stand around what onnxruntime then runs
 // in int8.
 type writer struct {
-	m      *onnxgraph.Model
+	m      *graph.Model
 	levels map[string]affine // of the tensors that become uint8
 	cache  weightCache
 	bias   map[string][]float32
@@ -20,14 +20,14 @@ type writer struct {
 // weightCache remembers weights once they are quantised: the same network is written again and again.
 type weightCache struct {
 	top  float64 // highest level of a weight
-	done map[*onnxgraph.Tensor]weights
+	done map[*graph.Tensor]weights
 }
 
 func newWeightCache(top float64) weightCache {
-	return weightCache{top, map[*onnxgraph.Tensor]weights{}}
+	return weightCache{top, map[*graph.Tensor]weights{}}
 }
 
-func (c weightCache) get(t *onnxgraph.Tensor) (weights, error) {
+func (c weightCache) get(t *graph.Tensor) (weights, error) {
 	if w, ok := c.done[t]; ok {
 		return w, nil
 	}
@@ -37,9 +37,9 @@ func (c weightCache) get(t *onnxgraph.Tensor) (weights, error) {
 }
 
 // apply writes the network. bias, by the conv's output, takes the place of the conv's own.
-func apply(m *onnxgraph.Model, levels map[string]affine, cache weightCache, bias map[string][]float32) (*onnxgraph.Model, error) {
+func apply(m *graph.Model, levels map[string]affine, cache weightCache, bias map[string][]float32) (*graph.Model, error) {
 	w := &writer{m: m.Clone(), levels: levels, cache: cache, bias: bias}
-	for _, n := range append([]*onnxgraph.Node{}, w.m.Graph.Nodes...) {
+	for _, n := range append([]*graph.Node{}, w.m.Graph.Nodes...) {
 		if n.Op != "Conv" {
 			continue
 		}
@@ -58,7 +58,7 @@ func apply(m *onnxgraph.Model, levels map[string]affine, cache weightCache, bias
 }
 
 // conv quantises the weights of a convolution that reads and makes uint8.
-func (w *writer) conv(n *onnxgraph.Node) error {
+func (w *writer) conv(n *graph.Node) error {
 	in, ok := w.levels[n.Inputs[0]]
 	if _, out := w.levels[n.Output()]; !ok || !out {
 		return w.floatBias(n)
@@ -70,12 +70,12 @@ func (w *writer) conv(n *onnxgraph.Node) error {
 	}
 	channels := int64(len(q.scales))
 	name := n.Inputs[1]
-	w.dequantize(name, onnxgraph.NewInt8(q.shape, q.levels), q.scales, onnxgraph.NewInt8([]int64{channels}, make([]int8, channels)))
+	w.dequantize(name, graph.NewInt8(q.shape, q.levels), q.scales, graph.NewInt8([]int64{channels}, make([]int8, channels)))
 	n.Inputs[1] = name + "_dq"
 	return w.int32Bias(n, in, q.scales)
 }
 
-func (w *writer) biasOf(n *onnxgraph.Node) ([]float32, error) {
+func (w *writer) biasOf(n *graph.Node) ([]float32, error) {
 	if b, ok := w.bias[n.Output()]; ok {
 		return b, nil
 	}
@@ -90,18 +90,18 @@ func (w *writer) biasOf(n *onnxgraph.Node) ([]float32, error) {
 }
 
 // floatBias gives a convolution that stays float its corrected bias.
-func (w *writer) floatBias(n *onnxgraph.Node) error {
+func (w *writer) floatBias(n *graph.Node) error {
 	b, ok := w.bias[n.Output()]
 	if !ok {
 		return nil
 	}
 	name := w.m.Graph.Fresh(n.Output() + "_bias")
-	w.m.Graph.Initializers[name] = onnxgraph.NewFloat([]int64{int64(len(b))}, b)
+	w.m.Graph.Initializers[name] = graph.NewFloat([]int64{int64(len(b))}, b)
 	n.Inputs = append(n.Inputs[:2], name)
 	return nil
 }
 
-func (w *writer) int32Bias(n *onnxgraph.Node, in affine, scales []float32) error {
+func (w *writer) int32Bias(n *graph.Node, in affine, scales []float32) error {
 	b, err := w.biasOf(n)
 	if err != nil || b == nil {
 		return err
@@ -112,7 +112,7 @@ func (w *writer) int32Bias(n *onnxgraph.Node, in affine, scales []float32) error
 		levels[c] = int32(min(1<<31-1, max(-1<<31, float64(v)/float64(steps[c]))) + sign(v)*0.5)
 	}
 	name := w.m.Graph.Fresh(n.Output() + "_bias")
-	w.dequantize(name, onnxgraph.NewInt32([]int64{int64(len(b))}, levels), steps, nil)
+	w.dequantize(name, graph.NewInt32([]int64{int64(len(b))}, levels), steps, nil)
 	n.Inputs = append(n.Inputs[:2], name+"_dq")
 	return nil
 }
@@ -125,21 +125,21 @@ func sign(v float32) float64 {
 }
 
 // dequantize adds constants and the node that makes them float again, channel by channel.
-func (w *writer) dequantize(name string, levels *onnxgraph.Tensor, scales []float32, zero *onnxgraph.Tensor) {
+func (w *writer) dequantize(name string, levels *graph.Tensor, scales []float32, zero *graph.Tensor) {
 	g := w.m.Graph
 	if _, done := g.Initializers[name+"_q"]; done {
 		return
 	}
 	g.Initializers[name+"_q"] = levels
-	g.Initializers[name+"_scale"] = onnxgraph.NewFloat([]int64{int64(len(scales))}, scales)
+	g.Initializers[name+"_scale"] = graph.NewFloat([]int64{int64(len(scales))}, scales)
 	inputs := []string{name + "_q", name + "_scale"}
 	if zero != nil {
 		g.Initializers[name+"_zero"] = zero
 		inputs = append(inputs, name+"_zero")
 	}
-	g.Nodes = append(g.Nodes, &onnxgraph.Node{
+	g.Nodes = append(g.Nodes, &graph.Node{
 		Name: name + "_dequantize", Op: "DequantizeLinear", Inputs: inputs, Outputs: []string{name + "_dq"},
-		Attrs: map[string]onnxgraph.Attr{"axis": onnxgraph.IntAttr(0)},
+		Attrs: map[string]graph.Attr{"axis": graph.IntAttr(0)},
 	})
 }
 
@@ -160,11 +160,11 @@ func (w *writer) tensor(name string) {
 			}
 		}
 	}
-	g.Initializers[name+"_scale"] = onnxgraph.NewFloat(nil, []float32{float32(a.scale)})
-	g.Initializers[name+"_zero"] = onnxgraph.NewUint8(nil, []uint8{uint8(a.zero)})
+	g.Initializers[name+"_scale"] = graph.NewFloat(nil, []float32{float32(a.scale)})
+	g.Initializers[name+"_zero"] = graph.NewUint8(nil, []uint8{uint8(a.zero)})
 	params := []string{name + "_scale", name + "_zero"}
 	g.Nodes = append(g.Nodes,
-		&onnxgraph.Node{Name: name + "_quantize", Op: "QuantizeLinear", Inputs: append([]string{from}, params...), Outputs: []string{name + "_q"}},
-		&onnxgraph.Node{Name: name + "_dequantize", Op: "DequantizeLinear", Inputs: append([]string{name + "_q"}, params...), Outputs: []string{to}},
+		&graph.Node{Name: name + "_quantize", Op: "QuantizeLinear", Inputs: append([]string{from}, params...), Outputs: []string{name + "_q"}},
+		&graph.Node{Name: name + "_dequantize", Op: "DequantizeLinear", Inputs: append([]string{name + "_q"}, params...), Outputs: []string{to}},
 	)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
@@ -20,7 +21,7 @@ type judge struct {
 	run    onnxgraph.RunOptions
 }
 
-func newJudge(ctx context.Context, m *onnxgraph.Model, head *onnxgraph.Head, set *calibrate.Set, run onnxgraph.RunOptions) (*judge, error) {
+func newJudge(ctx context.Context, m *graph.Model, head *onnxgraph.Head, set *calibrate.Set, run onnxgraph.RunOptions) (*judge, error) {
 	shape, err := m.InputShape()
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func newJudge(ctx context.Context, m *onnxgraph.Model, head *onnxgraph.Head, set
 }
 
 // error is a mean square: 0 for the float network itself, infinite for one that gives no numbers.
-func (j *judge) error(m *onnxgraph.Model) (float64, error) {
+func (j *judge) error(m *graph.Model) (float64, error) {
 	session, err := onnxgraph.Open(m, nil, j.run)
 	if err != nil {
 		return 0, err

@@ -4,12 +4,12 @@ import (
 	"math"
 	"slices"
 
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // plan says which tensors of a network become uint8, and how.
 type plan struct {
-	graph  *onnxgraph.Graph
+	graph  *graph.Graph
 	order  []string            // quantisable tensors, as they are made; the input first
 	silus  map[string]siluPair // by the tensor that the SiLU makes
 	before map[string]string   // what a SiLU reads -> what it makes
@@ -28,7 +28,7 @@ var rearranging = []string{"MaxPool", "Resize", "Slice", "Reshape", "Transpose"}
 var computing = []string{"Conv", "Sigmoid", "Mul", "Add", "Concat"}
 
 // newPlan finds what can be quantised. An operator that is not known is a border: the tensors around it stay float.
-func newPlan(m *onnxgraph.Model) *plan {
+func newPlan(m *graph.Model) *plan {
 	g := m.Graph
 	p := &plan{
 		graph: g, silus: map[string]siluPair{}, before: map[string]string{}, sigma: map[string]bool{}, root: map[string]string{}, levels: map[string]affine{},
@@ -40,7 +40,7 @@ func newPlan(m *onnxgraph.Model) *plan {
 	return p
 }
 
-func (p *plan) node(n *onnxgraph.Node) {
+func (p *plan) node(n *graph.Node) {
 	if n.Domain != "" || len(n.Outputs) != 1 {
 		return
 	}

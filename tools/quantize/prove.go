@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -14,7 +15,7 @@ const farOff = 0.01
 
 // prove looks at what onnxruntime makes of the network: a file that holds int8 need not run in int8, and a wrong fusion gives
 // other numbers without a word.
-func (s *static) prove(q *onnxgraph.Model, levels map[string]affine) error {
+func (s *static) prove(q *graph.Model, levels map[string]affine) error {
 	dir, err := os.MkdirTemp("", "sightline-*")
 	if err != nil {
 		return err
@@ -29,7 +30,7 @@ func (s *static) prove(q *onnxgraph.Model, levels map[string]affine) error {
 	if err := session.Close(); err != nil {
 		return err
 	}
-	fused, err := onnxgraph.Read(run.Optimised)
+	fused, err := graph.Read(run.Optimised)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (s *static) prove(q *onnxgraph.Model, levels map[string]affine) error {
 
 // sameUnoptimised holds the errors of the network as written and as it runs against each other. They are never the same: float sums
 // round in another place than whole ones.
-func (s *static) sameUnoptimised(q *onnxgraph.Model) error {
+func (s *static) sameUnoptimised(q *graph.Model) error {
 	plain := *s.judge
 	plain.run.Level = onnx.OptimiseNothing
 	written, err := plain.error(q)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
@@ -25,9 +26,9 @@ const side = 64
 var spec = models.Spec{Family: models.YOLOX, Width: side, Height: side, Layout: models.YOLOX.Layout()}
 
 // network is two convolutions with a SiLU between them, a residual, a MaxPool and a Concat: every kind that is quantised.
-func network(seed uint64) *onnxgraph.Model {
+func network(seed uint64) *graph.Model {
 	random := rand.New(rand.NewPCG(seed, 0))
-	weights := func(shape ...int64) *onnxgraph.Tensor {
+	weights := func(shape ...int64) *graph.Tensor {
 		n := int64(1)
 		for _, d := range shape {
 			n *= d
@@ -36,34 +37,34 @@ func network(seed uint64) *onnxgraph.Model {
 		for i := range v {
 			v[i] = float32(random.NormFloat64()) / float32(math.Sqrt(float64(n/shape[0])))
 		}
-		return onnxgraph.NewFloat(shape, v)
+		return graph.NewFloat(shape, v)
 	}
-	m := &onnxgraph.Model{IRVersion: 7, Opsets: map[string]int64{"": 13}, Graph: &onnxgraph.Graph{
-		Inputs:       []onnxgraph.Value{{Name: "x", Type: onnxgraph.Float, Shape: []int64{1, 3, side, side}}},
-		Outputs:      []onnxgraph.Value{{Name: "y", Type: onnxgraph.Float}},
-		Initializers: map[string]*onnxgraph.Tensor{}, Values: map[string]onnxgraph.Value{},
+	m := &graph.Model{IRVersion: 7, Opsets: map[string]int64{"": 13}, Graph: &graph.Graph{
+		Inputs:       []graph.Value{{Name: "x", Type: graph.Float, Shape: []int64{1, 3, side, side}}},
+		Outputs:      []graph.Value{{Name: "y", Type: graph.Float}},
+		Initializers: map[string]*graph.Tensor{}, Values: map[string]graph.Value{},
 	}}
 	g := m.Graph
 	conv := func(name, from, to string, in, out, kernel int64) {
 		g.Initializers[name+"_w"] = weights(out, in, kernel, kernel)
 		g.Initializers[name+"_b"] = weights(out)
 		pad := kernel / 2
-		g.Nodes = append(g.Nodes, &onnxgraph.Node{Op: "Conv", Inputs: []string{from, name + "_w", name + "_b"}, Outputs: []string{to},
-			Attrs: map[string]onnxgraph.Attr{"pads": onnxgraph.IntsAttr(pad, pad, pad, pad)}})
+		g.Nodes = append(g.Nodes, &graph.Node{Op: "Conv", Inputs: []string{from, name + "_w", name + "_b"}, Outputs: []string{to},
+			Attrs: map[string]graph.Attr{"pads": graph.IntsAttr(pad, pad, pad, pad)}})
 	}
 	silu := func(from, to string) {
-		g.Nodes = append(g.Nodes, &onnxgraph.Node{Op: "Sigmoid", Inputs: []string{from}, Outputs: []string{from + "_s"}},
-			&onnxgraph.Node{Op: "Mul", Inputs: []string{from, from + "_s"}, Outputs: []string{to}})
+		g.Nodes = append(g.Nodes, &graph.Node{Op: "Sigmoid", Inputs: []string{from}, Outputs: []string{from + "_s"}},
+			&graph.Node{Op: "Mul", Inputs: []string{from, from + "_s"}, Outputs: []string{to}})
 	}
-	g.Initializers["scale"] = onnxgraph.NewFloat(nil, []float32{1.0 / 64})
+	g.Initializers["scale"] = graph.NewFloat(nil, []float32{1.0 / 64})
 	conv("a", "x", "a0", 3, 16, 3)
 	silu("a0", "a1")
 	conv("b", "a1", "b0", 16, 16, 3)
 	silu("b0", "b1")
-	g.Nodes = append(g.Nodes, &onnxgraph.Node{Op: "Add", Inputs: []string{"a1", "b1"}, Outputs: []string{"r"}},
-		&onnxgraph.Node{Op: "MaxPool", Inputs: []string{"r"}, Outputs: []string{"p"}, Attrs: map[string]onnxgraph.Attr{
-			"kernel_shape": onnxgraph.IntsAttr(3, 3), "pads": onnxgraph.IntsAttr(1, 1, 1, 1)}},
-		&onnxgraph.Node{Op: "Concat", Inputs: []string{"r", "p"}, Outputs: []string{"c"}, Attrs: map[string]onnxgraph.Attr{"axis": onnxgraph.IntAttr(1)}})
+	g.Nodes = append(g.Nodes, &graph.Node{Op: "Add", Inputs: []string{"a1", "b1"}, Outputs: []string{"r"}},
+		&graph.Node{Op: "MaxPool", Inputs: []string{"r"}, Outputs: []string{"p"}, Attrs: map[string]graph.Attr{
+			"kernel_shape": graph.IntsAttr(3, 3), "pads": graph.IntsAttr(1, 1, 1, 1)}},
+		&graph.Node{Op: "Concat", Inputs: []string{"r", "p"}, Outputs: []string{"c"}, Attrs: map[string]graph.Attr{"axis": graph.IntAttr(1)}})
 	conv("d", "c", "y", 32, 8, 1)
 	delete(g.Initializers, "scale")
 	return m
@@ -151,7 +152,7 @@ func TestWhatCannotBeQuantisedIsRefused(t *testing.T) {
 	w := broken.Graph.Initializers["b_w"]
 	v, _ := w.Floats()
 	v[5] = float32(math.NaN())
-	broken.Graph.Initializers["b_w"] = onnxgraph.NewFloat(w.Shape, v)
+	broken.Graph.Initializers["b_w"] = graph.NewFloat(w.Shape, v)
 	done, _, err := Static(t.Context(), network(4), nil, spec, StaticOptions{Calibration: calibration(t, good), Threads: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestWhatCannotBeQuantisedIsRefused(t *testing.T) {
 	cancel()
 	for name, c := range map[string]struct {
 		ctx  context.Context
-		m    *onnxgraph.Model
+		m    *graph.Model
 		set  *calibrate.Set
 		to   string
 		want string
@@ -186,7 +187,7 @@ func TestWhatCannotBeQuantisedIsRefused(t *testing.T) {
 
 func TestAccuracyIsHeldByLeavingPartsFloat(t *testing.T) {
 	asked := 0
-	evaluate := func(_ context.Context, m *onnxgraph.Model) (float64, error) {
+	evaluate := func(_ context.Context, m *graph.Model) (float64, error) {
 		asked++
 		int8s := 0
 		for _, n := range m.Graph.Nodes {
@@ -204,7 +205,7 @@ func TestAccuracyIsHeldByLeavingPartsFloat(t *testing.T) {
 	if points, _ := evaluate(t.Context(), q); points < 45.5 || asked < 4 {
 		t.Errorf("%g points after asking %d times, islands %v", points, asked, report.Islands)
 	}
-	o.Evaluate = func(context.Context, *onnxgraph.Model) (float64, error) { return 0, errors.New("no annotations") }
+	o.Evaluate = func(context.Context, *graph.Model) (float64, error) { return 0, errors.New("no annotations") }
 	if _, _, err := Static(t.Context(), network(10), nil, spec, o); err == nil || !strings.Contains(err.Error(), "no annotations") {
 		t.Errorf("a failed evaluation: %v", err)
 	}
@@ -249,7 +250,7 @@ func TestOutliersAreClipped(t *testing.T) {
 }
 
 func TestWeightsAreWithinHalfAStep(t *testing.T) {
-	w, err := quantizeWeights(onnxgraph.NewFloat([]int64{2, 3, 1, 1}, []float32{1, -0.5, 0.25, 100, -50, 0}), 127)
+	w, err := quantizeWeights(graph.NewFloat([]int64{2, 3, 1, 1}, []float32{1, -0.5, 0.25, 100, -50, 0}), 127)
 	if err != nil {
 		t.Fatal(err)
 	}

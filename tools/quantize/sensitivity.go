@@ -5,7 +5,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // unit is what is quantised or left float as a whole: a tensor that an operator makes, and where that is a SiLU, what lies
@@ -50,7 +50,7 @@ func (p *plan) levelsOf(units []unit) map[string]affine {
 }
 
 // rank measures every unit alone and puts the worst first.
-func (p *plan) rank(ctx context.Context, m *onnxgraph.Model, j *judge, cache weightCache, progress Progress) ([]unit, error) {
+func (p *plan) rank(ctx context.Context, m *graph.Model, j *judge, cache weightCache, progress Progress) ([]unit, error) {
 	units := p.units()
 	for i := range units {
 		if err := ctx.Err(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
@@ -29,7 +30,7 @@ type StaticOptions struct {
 	Progress    Progress
 	// Evaluate gives the accuracy of a network, in points; nil: accuracy is judged without labels. With it, parts are left float
 	// until the drop against the float network is at most MaxDrop.
-	Evaluate func(ctx context.Context, m *onnxgraph.Model) (points float64, err error)
+	Evaluate func(ctx context.Context, m *graph.Model) (points float64, err error)
 	MaxDrop  float64
 }
 
@@ -59,7 +60,7 @@ const (
 )
 
 // Static quantises a float network that Simplify has been through. head is its head, nil where the tail stayed.
-func Static(ctx context.Context, m *onnxgraph.Model, head *onnxgraph.Head, spec models.Spec, o StaticOptions) (*onnxgraph.Model, Report, error) {
+func Static(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec models.Spec, o StaticOptions) (*graph.Model, Report, error) {
 	s, err := newStatic(ctx, m, head, spec, o)
 	if err != nil {
 		return nil, Report{}, fmt.Errorf("quantise: %w", err)
@@ -73,7 +74,7 @@ func Static(ctx context.Context, m *onnxgraph.Model, head *onnxgraph.Head, spec 
 
 // static is one network on its way.
 type static struct {
-	m      *onnxgraph.Model
+	m      *graph.Model
 	o      StaticOptions
 	run    onnxgraph.RunOptions
 	plan   *plan
@@ -82,7 +83,7 @@ type static struct {
 	report Report
 }
 
-func newStatic(ctx context.Context, m *onnxgraph.Model, head *onnxgraph.Head, spec models.Spec, o StaticOptions) (*static, error) {
+func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec models.Spec, o StaticOptions) (*static, error) {
 	top, err := o.check(m)
 	if err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func newStatic(ctx context.Context, m *onnxgraph.Model, head *onnxgraph.Head, sp
 	return s, err
 }
 
-func (o StaticOptions) check(m *onnxgraph.Model) (top float64, err error) {
+func (o StaticOptions) check(m *graph.Model) (top float64, err error) {
 	convs := 0
 	for _, n := range m.Graph.Nodes {
 		switch n.Op {
@@ -148,7 +149,7 @@ func notFlat(ctx context.Context, set *calibrate.Set) error {
 	return err
 }
 
-func (s *static) quantise(ctx context.Context) (*onnxgraph.Model, error) {
+func (s *static) quantise(ctx context.Context) (*graph.Model, error) {
 	units, err := s.plan.rank(ctx, s.m, s.judge, s.cache, s.o.Progress)
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func (s *static) quantise(ctx context.Context) (*onnxgraph.Model, error) {
 }
 
 // with quantises all units but the first ones, and corrects biases where that brings the outputs nearer.
-func (s *static) with(ctx context.Context, units []unit, islands int) (*onnxgraph.Model, map[string]affine, error) {
+func (s *static) with(ctx context.Context, units []unit, islands int) (*graph.Model, map[string]affine, error) {
 	levels := s.plan.useful(s.plan.levelsOf(units[islands:]))
 	q, err := apply(s.m, levels, s.cache, nil)
 	if err != nil {
@@ -202,7 +203,7 @@ func (s *static) with(ctx context.Context, units []unit, islands int) (*onnxgrap
 }
 
 // good asks whether the accuracy holds.
-func (s *static) good(ctx context.Context, q *onnxgraph.Model) (bool, error) {
+func (s *static) good(ctx context.Context, q *graph.Model) (bool, error) {
 	if s.o.Evaluate == nil {
 		return true, nil
 	}
@@ -214,7 +215,7 @@ func (s *static) good(ctx context.Context, q *onnxgraph.Model) (bool, error) {
 	return whole-points <= s.o.MaxDrop, err
 }
 
-func (s *static) finish(q *onnxgraph.Model, levels map[string]affine, islands []unit) error {
+func (s *static) finish(q *graph.Model, levels map[string]affine, islands []unit) error {
 	for _, u := range islands {
 		s.report.Islands = append(s.report.Islands, u.name)
 	}
@@ -243,7 +244,7 @@ func (p *plan) useful(levels map[string]affine) map[string]affine {
 }
 
 // activations are the tensors of a node that must be uint8 for it to run in int8; nil for a node that never does.
-func (p *plan) activations(n *onnxgraph.Node) []string {
+func (p *plan) activations(n *graph.Node) []string {
 	switch {
 	case n.Op == "Conv":
 		return []string{n.Inputs[0], n.Output()}

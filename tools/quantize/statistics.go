@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
@@ -47,7 +48,7 @@ func (h *histogram) count(values []float32) {
 }
 
 // observe runs the network over all pictures twice, for the extent and for the histograms of the named tensors.
-func observe(ctx context.Context, m *onnxgraph.Model, names []string, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string]*histogram, error) {
+func observe(ctx context.Context, m *graph.Model, names []string, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string]*histogram, error) {
 	stats := make(map[string]*histogram, len(names))
 	for _, name := range names {
 		stats[name] = &histogram{min: math.Inf(1), max: math.Inf(-1)}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/models/graph"
 )
 
 // weights is a convolution's kernel as int8 with a scale for each output channel.
@@ -16,7 +16,7 @@ type weights struct {
 
 // quantizeWeights takes the scale with the least squared error for each output channel. top is the highest level: 127, or 63
 // where the processor's arithmetic saturates.
-func quantizeWeights(t *onnxgraph.Tensor, top float64) (weights, error) {
+func quantizeWeights(t *graph.Tensor, top float64) (weights, error) {
 	v, err := t.Floats()
 	if err != nil {
 		return weights{}, err

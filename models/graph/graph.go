@@ -1,4 +1,4 @@
-package onnxgraph
+package graph
 
 import (
 	"errors"
@@ -7,21 +7,22 @@ import (
 	"slices"
 )
 
-// index finds the nodes around a tensor.
-type index struct {
-	producer  map[string]*Node
-	consumers map[string][]*Node
+// Index finds the nodes around a tensor, as the graph was when the index was made.
+type Index struct {
+	Producer  map[string]*Node   // of inputs and initializers there is none
+	Consumers map[string][]*Node // in order
 }
 
-func (g *Graph) index() index {
-	x := index{map[string]*Node{}, map[string][]*Node{}}
+// Index looks at all nodes once: for many questions, where Producer and Consumers answer one.
+func (g *Graph) Index() Index {
+	x := Index{map[string]*Node{}, map[string][]*Node{}}
 	for _, n := range g.Nodes {
 		for _, name := range n.Outputs {
-			x.producer[name] = n
+			x.Producer[name] = n
 		}
 		for i, name := range n.Inputs {
 			if name != "" && !slices.Contains(n.Inputs[:i], name) {
-				x.consumers[name] = append(x.consumers[name], n)
+				x.Consumers[name] = append(x.Consumers[name], n)
 			}
 		}
 	}
@@ -190,4 +191,25 @@ func (m *Model) Clone() *Model {
 	}
 	c.Graph = &g
 	return &c
+}
+
+// InputShape is the fixed shape of the model's one input.
+func (m *Model) InputShape() ([]int64, error) {
+	g := m.Graph
+	if len(g.Inputs) != 1 {
+		return nil, fmt.Errorf("the model has %d inputs: must be one picture", len(g.Inputs))
+	}
+	shape := append([]int64{}, g.Inputs[0].Shape...)
+	if len(shape) != 4 {
+		return nil, fmt.Errorf("input %s has shape %v: must be [N, 3, height, width]", g.Inputs[0].Name, shape)
+	}
+	if shape[0] < 0 {
+		shape[0] = 1
+	}
+	for _, size := range shape {
+		if size <= 0 {
+			return nil, fmt.Errorf("input %s has shape %v: must be fixed; export the model with a fixed size", g.Inputs[0].Name, shape)
+		}
+	}
+	return shape, nil
 }

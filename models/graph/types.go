@@ -1,5 +1,5 @@
-// Package onnxgraph reads, walks, rewrites and writes networks in the ONNX format.
-package onnxgraph
+// Package graph reads, walks and writes networks in the ONNX format.
+package graph
 
 // DataType is the type of a tensor's elements, by ONNX's numbers.
 type DataType int32

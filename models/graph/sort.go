@@ -1,4 +1,4 @@
-package onnxgraph
+package graph
 
 import (
 	"errors"
@@ -8,14 +8,14 @@ import (
 // Sort brings the nodes into topological order and otherwise leaves them where they are; some exporters do not.
 func (m *Model) Sort() error {
 	g := m.Graph
-	x := g.index()
+	x := g.Index()
 	missing := make(map[*Node]int, len(g.Nodes)) // inputs that are not made yet
 	for _, n := range g.Nodes {
 		missing[n] = 0
 	}
 	waiting := map[string][]*Node{}
-	for name, readers := range x.consumers {
-		if x.producer[name] == nil {
+	for name, readers := range x.Consumers {
+		if x.Producer[name] == nil {
 			continue
 		}
 		waiting[name] = readers
