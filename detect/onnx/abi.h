@@ -11,6 +11,7 @@ enum { ABI_VERSION = 24, ABI_OPERATOR_VERSION = 18 };
 
 // Functions by their place in the interface.
 enum {
+	ABI_CREATE_STATUS = 0,
 	ABI_CREATE_DOMAIN = 26,
 	ABI_DOMAIN_ADD = 27,
 	ABI_ADD_DOMAIN = 28,
@@ -24,7 +25,7 @@ enum {
 	ABI_RELEASE_SHAPE = 99,
 };
 
-enum { ABI_UINT8 = 2 }; // an element type
+enum { ABI_FLOAT = 1, ABI_UINT8 = 2, ABI_INT8 = 3, ABI_INT64 = 7 }; // element types
 
 typedef struct {
 	const void *(*get_api)(uint32_t version);

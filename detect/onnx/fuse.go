@@ -20,14 +20,23 @@ func fuse(r recipe) ([]byte, error) {
 		return nil, nil //nolint:nilnil // a float network: nothing to do
 	}
 	whole, err := graph.Parse(r.model)
+	if err != nil || whole.Opsets[kernelDomain] != 0 {
+		// What cannot be read here, the library may still run; our own operators trust what they are given, so no file may name them.
+		return nil, nil //nolint:nilnil,nilerr // as above
+	}
+	stems, err := fuseStem(whole)
 	if err != nil {
-		return nil, nil //nolint:nilnil,nilerr // what cannot be read here, the library may still run
+		return nil, err
+	}
+	byChannel, err := fuseChannels(whole)
+	if err != nil {
+		return nil, err
 	}
 	m, err := optimise(whole, r)
 	if err != nil {
 		return nil, err
 	}
-	if fuseTables(m) == 0 {
+	if fuseTables(m)+byChannel+stems == 0 {
 		return nil, nil //nolint:nilnil // no function of one tensor
 	}
 	return m.Marshal()
@@ -40,7 +49,10 @@ func optimise(whole *graph.Model, r recipe) (*graph.Model, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a left-over in a temporary folder
-	r.written = filepath.Join(dir, "optimised.onnx")
+	if r.model, err = whole.Marshal(); err != nil {
+		return nil, err
+	}
+	r.path, r.kernels, r.written = "", true, filepath.Join(dir, "optimised.onnx")
 	r.inputs, r.outputs = valueNames(whole.Graph.Inputs), valueNames(whole.Graph.Outputs)
 	session, err := r.open()
 	if err != nil {

@@ -80,22 +80,7 @@ func TestFusedFunctionsGiveTheSame(t *testing.T) {
 	for _, function := range []string{"SiLU", "Sigmoid", "LeakyRelu"} {
 		t.Run(function, func(t *testing.T) {
 			m := quantisedNetwork(function)
-			data, err := m.Marshal()
-			if err != nil {
-				t.Fatal(err)
-			}
-			fused, err := fuse(recipe{model: data})
-			if err != nil || fused == nil {
-				t.Fatalf("nothing was fused, %v", err)
-			}
-			n, err := graph.Parse(fused)
-			if err != nil {
-				t.Fatal(err)
-			}
-			count := map[string]int{}
-			for _, node := range n.Graph.Nodes {
-				count[node.Op]++
-			}
+			count := fusedOperators(t, m)
 			if count["Lookup"] != 1 || count["QLinearMul"]+count["QLinearSigmoid"]+count["QLinearLeakyRelu"] > 0 || count["QLinearConv"] != 1 {
 				t.Errorf("the network has %v", count)
 			}
@@ -107,6 +92,76 @@ func TestFusedFunctionsGiveTheSame(t *testing.T) {
 			}
 		})
 	}
+}
+
+// byChannel gives the input of a SiLU in quantisedNetwork levels for each channel, and its output factors.
+func byChannel(m *graph.Model, factors bool) *graph.Model {
+	g := m.Graph
+	scales, zeros, v := make([]float32, 16), make([]uint8, 16), make([]float32, 16)
+	for c := range scales {
+		scales[c], zeros[c], v[c] = 0.02+0.01*float32(c), uint8(100+3*c), 0.5+0.1*float32(c)
+	}
+	g.Initializers["scales"], g.Initializers["zeros"] = graph.NewFloat([]int64{16}, scales), graph.NewUint8([]int64{16}, zeros)
+	g.Initializers["factors"] = graph.NewFloat([]int64{1, 16, 1, 1}, v)
+	for _, n := range g.Nodes {
+		switch {
+		case n.Output() == "a_dq":
+			n.Inputs, n.Attrs = []string{"a_q", "scales", "zeros"}, map[string]graph.Attr{"axis": graph.IntAttr(1)}
+		case n.Output() == "b":
+			n.Inputs[1] = "s" // no levels inside
+		case factors && n.Output() == "b_q":
+			n.Inputs[0] = "even"
+		}
+	}
+	if factors {
+		g.InsertAfter(g.Producer("b"), &graph.Node{Op: "Mul", Inputs: []string{"b", "factors"}, Outputs: []string{"even"}})
+	}
+	g.RemoveDead()
+	return m
+}
+
+// TestFusedSiLUByChannelGivesTheSame: with and without factors, and with transpositions that cancel.
+func TestFusedSiLUByChannelGivesTheSame(t *testing.T) {
+	for _, factors := range []bool{false, true} {
+		m := byChannel(quantisedNetwork("SiLU"), factors)
+		count := fusedOperators(t, m)
+		if count["LookupChannels"] != 1 || count["QLinearConv"] != 1 || count["QuickGelu"]+count["Sigmoid"] > 0 || count["Transpose"] > 2 {
+			t.Errorf("factors %v: the network has %v", factors, count)
+		}
+		got, plain := runQuantised(t, m, OptimiseAll, false), runQuantised(t, m, OptimiseNothing, true)
+		far := 0
+		for i := range got {
+			if d := math.Abs(float64(got[i] - plain[i])); d > 1.01*0.05 {
+				t.Fatalf("factors %v: %g instead of %g at %d", factors, got[i], plain[i], i)
+			} else if d > 1e-6 {
+				far++
+			}
+		}
+		if far > len(got)/50 { // where a float sum lies between two levels
+			t.Errorf("factors %v: %d of %d are a level off", factors, far, len(got))
+		}
+	}
+}
+
+func fusedOperators(t testing.TB, m *graph.Model) map[string]int {
+	t.Helper()
+	data, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fused, err := fuse(recipe{model: data})
+	if err != nil || fused == nil {
+		t.Fatalf("nothing was fused, %v", err)
+	}
+	n, err := graph.Parse(fused)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, node := range n.Graph.Nodes {
+		count[node.Op]++
+	}
+	return count
 }
 
 // TestWhatCannotBeFusedStays: zero points of another type, scales that are no constants, products of two tensors.

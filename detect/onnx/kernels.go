@@ -41,3 +41,9 @@ func lookupVariants() (names []string) {
 func lookup(variant int, x []uint8, table *[256]uint8, y []uint8) {
 	C.lookup_bytes_by(C.int(variant), (*C.uint8_t)(unsafe.SliceData(x)), (*C.uint8_t)(&table[0]), (*C.uint8_t)(unsafe.SliceData(y)), C.size_t(len(x)))
 }
+
+// stemKernel is the largest height or width of the kernel of a Stem.
+const stemKernel = C.STEM_KERNEL
+
+// stemSupported tells whether this processor can run the operator Stem.
+func stemSupported() bool { return C.stem_supported() != 0 }

@@ -90,3 +90,10 @@ void lookup_bytes(const uint8_t *x, const uint8_t *table, uint8_t *y, size_t n) 
 	while (!runs_here(best)) best++;
 	variants[best].look(x, table, y, n);
 }
+
+void lookup_channels(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels) {
+	for (size_t p = 0; p < pixels; p++, x += channels, y += channels) {
+		const uint8_t *t = tables;
+		for (size_t c = 0; c < channels; c++, t += 256) y[c] = t[x[c]];
+	}
+}

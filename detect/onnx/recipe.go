@@ -15,6 +15,7 @@ type recipe struct {
 	level           Optimisation
 	written         string // where the optimised network is written to; "": nowhere
 	plain           bool
+	kernels         bool // our own operators are known: only in what was made here, since they trust what they are given
 }
 
 // newSession opens a network, with our own operators where it is quantised.
@@ -28,7 +29,7 @@ func newSession(r recipe) (*ort.DynamicAdvancedSession, error) {
 	}
 	if fused != nil {
 		// It is optimised already, and has operators that the optimiser does not know.
-		r.path, r.model, r.level = "", fused, OptimiseNothing
+		r.path, r.model, r.level, r.kernels = "", fused, OptimiseNothing, true
 	}
 	return r.open()
 }
@@ -39,13 +40,15 @@ func (r recipe) open() (session *ort.DynamicAdvancedSession, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, options.Destroy()) }()
-	if r.written != "" {
-		err = options.SetOptimizedModelFilePath(r.written)
-	} else {
-		err = addKernels(options)
+	if r.kernels {
+		if err := addKernels(options); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
-		return nil, err
+	if r.written != "" {
+		if err := options.SetOptimizedModelFilePath(r.written); err != nil {
+			return nil, err
+		}
 	}
 	if r.path != "" { // by path, since it may lie in several files
 		return ort.NewDynamicAdvancedSession(r.path, r.inputs, r.outputs, options)

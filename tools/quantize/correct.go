@@ -112,12 +112,13 @@ func (c *corrector) means(m *graph.Model, names []string, clip map[string]affine
 }
 
 func addMeans(sum []float64, a onnx.Array, clip map[string]affine, name string) {
-	lo, hi := -1e30, 1e30
-	if levels, ok := clip[name]; ok {
-		lo, hi = levels.low(), levels.high()
-	}
+	levels, clipped := clip[name]
 	each := len(a.Data) / len(sum)
 	for ch := range sum {
+		lo, hi := -1e30, 1e30
+		if clipped {
+			lo, hi = levels.of(ch).low(), levels.of(ch).high()
+		}
 		total := 0.0
 		for _, v := range a.Data[ch*each : (ch+1)*each] {
 			total += min(hi, max(lo, float64(v)))

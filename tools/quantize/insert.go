@@ -15,6 +15,7 @@ type writer struct {
 	levels map[string]affine // of the tensors that become uint8
 	cache  weightCache
 	bias   map[string][]float32
+	spread map[string]bool // outputs of convolutions that give levels, not values
 }
 
 // weightCache remembers weights once they are quantised: the same network is written again and again.
@@ -38,7 +39,7 @@ func (c weightCache) get(t *graph.Tensor) (weights, error) {
 
 // apply writes the network. bias, by the conv's output, takes the place of the conv's own.
 func apply(m *graph.Model, levels map[string]affine, cache weightCache, bias map[string][]float32) (*graph.Model, error) {
-	w := &writer{m: m.Clone(), levels: levels, cache: cache, bias: bias}
+	w := &writer{m: m.Clone(), levels: levels, cache: cache, bias: bias, spread: map[string]bool{}}
 	for _, n := range append([]*graph.Node{}, w.m.Graph.Nodes...) {
 		if n.Op != "Conv" {
 			continue
@@ -60,19 +61,55 @@ func apply(m *graph.Model, levels map[string]affine, cache weightCache, bias map
 // conv quantises the weights of a convolution that reads and makes uint8.
 func (w *writer) conv(n *graph.Node) error {
 	in, ok := w.levels[n.Inputs[0]]
-	if _, out := w.levels[n.Output()]; !ok || !out {
+	if in.factors != nil {
+		if err := w.undo(n, in.factors); err != nil {
+			return err
+		}
+	}
+	out, also := w.levels[n.Output()]
+	if !ok || !also {
 		return w.floatBias(n)
 	}
-	kernel := w.m.Graph.Const(n.Inputs[1])
-	q, err := w.cache.get(kernel)
+	q, err := w.kernel(n, in)
 	if err != nil {
 		return err
 	}
-	channels := int64(len(q.scales))
-	name := n.Inputs[1]
-	w.dequantize(name, graph.NewInt8(q.shape, q.levels), q.scales, graph.NewInt8([]int64{channels}, make([]int8, channels)))
+	bias, err := w.biasOf(n)
+	if err != nil {
+		return err
+	}
+	scales, name := q.scales, n.Inputs[1]
+	if out.channels != nil {
+		scales, bias = spread(out.channels, scales, bias)
+		name = w.m.Graph.Fresh(name + "_spread") // other convolutions may share the kernel
+		w.spread[n.Output()] = true
+	}
+	channels := int64(len(scales))
+	w.dequantize(name, graph.NewInt8(q.shape, q.levels), scales, graph.NewInt8([]int64{channels}, make([]int8, channels)))
 	n.Inputs[1] = name + "_dq"
-	return w.int32Bias(n, in, q.scales)
+	w.int32Bias(n, in, scales, bias)
+	return nil
+}
+
+// kernel gives the weights of a convolution as int8. Those that undo factors are its own and are not remembered.
+func (w *writer) kernel(n *graph.Node, in affine) (weights, error) {
+	kernel := w.m.Graph.Const(n.Inputs[1])
+	if in.factors != nil {
+		return quantizeWeights(kernel, w.cache.top)
+	}
+	return w.cache.get(kernel)
+}
+
+// undo gives a convolution a kernel for an input whose channels are multiplied.
+func (w *writer) undo(n *graph.Node, factors []float64) error {
+	kernel, err := undo(w.m.Graph.Const(n.Inputs[1]), int(n.Int("group", 1)), factors)
+	if err != nil {
+		return err
+	}
+	name := w.m.Graph.Fresh(n.Inputs[1] + "_undo")
+	w.m.Graph.Initializers[name] = kernel
+	n.Inputs[1] = name
+	return nil
 }
 
 func (w *writer) biasOf(n *graph.Node) ([]float32, error) {
@@ -101,10 +138,9 @@ func (w *writer) floatBias(n *graph.Node) error {
 	return nil
 }
 
-func (w *writer) int32Bias(n *graph.Node, in affine, scales []float32) error {
-	b, err := w.biasOf(n)
-	if err != nil || b == nil {
-		return err
+func (w *writer) int32Bias(n *graph.Node, in affine, scales, b []float32) {
+	if b == nil {
+		return
 	}
 	levels, steps := make([]int32, len(b)), make([]float32, len(b))
 	for c, v := range b {
@@ -114,7 +150,6 @@ func (w *writer) int32Bias(n *graph.Node, in affine, scales []float32) error {
 	name := w.m.Graph.Fresh(n.Output() + "_bias")
 	w.dequantize(name, graph.NewInt32([]int64{int64(len(b))}, levels), steps, nil)
 	n.Inputs = append(n.Inputs[:2], name+"_dq")
-	return nil
 }
 
 func sign(v float32) float64 {
@@ -160,11 +195,43 @@ func (w *writer) tensor(name string) {
 			}
 		}
 	}
+	if a.factors != nil {
+		from = w.multiply(from, a.factors)
+	}
 	g.Initializers[name+"_scale"] = graph.NewFloat(nil, []float32{float32(a.scale)})
 	g.Initializers[name+"_zero"] = graph.NewUint8(nil, []uint8{uint8(a.zero)})
 	params := []string{name + "_scale", name + "_zero"}
-	g.Nodes = append(g.Nodes,
-		&graph.Node{Name: name + "_quantize", Op: "QuantizeLinear", Inputs: append([]string{from}, params...), Outputs: []string{name + "_q"}},
-		&graph.Node{Name: name + "_dequantize", Op: "DequantizeLinear", Inputs: append([]string{name + "_q"}, params...), Outputs: []string{to}},
-	)
+	quantize := &graph.Node{Name: name + "_quantize", Op: "QuantizeLinear", Inputs: append([]string{from}, params...), Outputs: []string{name + "_q"}}
+	dequantize := &graph.Node{Name: name + "_dequantize", Op: "DequantizeLinear", Inputs: append([]string{name + "_q"}, params...), Outputs: []string{to}}
+	if a.channels != nil {
+		w.byChannel(dequantize, name, a.channels)
+	}
+	if a.channels != nil && !w.spread[name] { // the convolution gives values after all
+		quantize.Inputs, quantize.Attrs = append([]string{from}, dequantize.Inputs[1:]...), dequantize.Attrs
+	}
+	g.Nodes = append(g.Nodes, quantize, dequantize)
+}
+
+// byChannel gives the node behind an output the levels of each channel.
+func (w *writer) byChannel(n *graph.Node, name string, channels []affine) {
+	scales, zeros := make([]float32, len(channels)), make([]uint8, len(channels))
+	for c, a := range channels {
+		scales[c], zeros[c] = float32(a.scale), uint8(a.zero)
+	}
+	g, shape := w.m.Graph, []int64{int64(len(channels))}
+	g.Initializers[name+"_scales"], g.Initializers[name+"_zeros"] = graph.NewFloat(shape, scales), graph.NewUint8(shape, zeros)
+	n.Inputs = []string{n.Inputs[0], name + "_scales", name + "_zeros"}
+	n.Attrs = map[string]graph.Attr{"axis": graph.IntAttr(1)}
+}
+
+// multiply puts factors for each channel behind a tensor.
+func (w *writer) multiply(from string, factors []float64) (to string) {
+	g, v := w.m.Graph, make([]float32, len(factors))
+	for c, f := range factors {
+		v[c] = float32(f)
+	}
+	name, to := g.Fresh(from+"_factors"), g.Fresh(from+"_even")
+	g.Initializers[name] = graph.NewFloat([]int64{1, int64(len(v)), 1, 1}, v)
+	g.Nodes = append(g.Nodes, &graph.Node{Name: to, Op: "Mul", Inputs: []string{from, name}, Outputs: []string{to}})
+	return to
 }

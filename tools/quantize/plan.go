@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 // plan says which tensors of a network become uint8, and how.
@@ -15,6 +16,7 @@ type plan struct {
 	before map[string]string   // what a SiLU reads -> what it makes
 	sigma  map[string]bool     // outputs of sigmoids
 	root   map[string]string   // tensors that only rearrange another one share its levels
+	heads  map[string]field    // outputs that convolutions make
 	levels map[string]affine
 }
 
@@ -28,10 +30,11 @@ var rearranging = []string{"MaxPool", "Resize", "Slice", "Reshape", "Transpose"}
 var computing = []string{"Conv", "Sigmoid", "Mul", "Add", "Concat"}
 
 // newPlan finds what can be quantised. An operator that is not known is a border: the tensors around it stay float.
-func newPlan(m *graph.Model) *plan {
+func newPlan(m *graph.Model, head *onnxgraph.Head) *plan {
 	g := m.Graph
 	p := &plan{
 		graph: g, silus: map[string]siluPair{}, before: map[string]string{}, sigma: map[string]bool{}, root: map[string]string{}, levels: map[string]affine{},
+		heads: headsOf(m, head),
 	}
 	p.order = append(p.order, g.Inputs[0].Name)
 	for _, n := range g.Nodes {
@@ -88,7 +91,7 @@ func (p *plan) observed() []string {
 
 // choose finds the levels of every tensor. step is the distance of two levels of the input, which are whole numbers times it.
 func (p *plan) choose(stats map[string]*histogram, step float64) {
-	p.levels[p.order[0]] = affine{float64(float32(step)), 0}
+	p.levels[p.order[0]] = affine{scale: float64(float32(step))}
 	for _, name := range p.order[1:] {
 		h := stats[name]
 		_, makesSiLU := p.silus[name]
@@ -101,6 +104,8 @@ func (p *plan) choose(stats map[string]*histogram, step float64) {
 			p.levels[name] = h.ofSiLU()
 		case p.before[name] != "":
 			p.levels[name] = h.beforeSiLU()
+		case h.channels != nil:
+			p.levels[name] = h.ofHead(p.heads[name])
 		default:
 			p.levels[name] = h.plain()
 		}

@@ -6,16 +6,21 @@ import "math"
 type affine struct {
 	scale float64
 	zero  int
+	// channels is set where each channel has levels of its own. Only what is made float again at once can have that: outputs of the
+	// network, and what a SiLU reads. Int8 operators know one scale for a tensor.
+	channels []affine
+	// factors multiply each channel before it is rounded, so that one scale suits all; who reads it divides by them.
+	factors []float64
 }
 
 // spanning gives the levels for values from lo to hi. Zero is always one of them: padding is zero.
 func spanning(lo, hi float64) affine {
 	lo, hi = min(lo, 0), max(hi, 0)
 	if hi-lo < 1e-12 {
-		return affine{1.0 / 255, 0}
+		return affine{scale: 1.0 / 255}
 	}
 	scale := float64(float32((hi - lo) / 255))
-	return affine{scale, int(math.Round(min(255, max(0, -lo/scale))))}
+	return affine{scale: scale, zero: int(math.Round(min(255, max(0, -lo/scale))))}
 }
 
 func (a affine) level(v float64) int {
@@ -27,13 +32,21 @@ func (a affine) value(level int) float64 { return a.scale * float64(level-a.zero
 func (a affine) low() float64  { return a.value(0) }
 func (a affine) high() float64 { return a.value(255) }
 
+// of gives the levels of a channel.
+func (a affine) of(channel int) affine {
+	if a.channels == nil {
+		return a
+	}
+	return a.channels[channel]
+}
+
 // siluLow is the least value of SiLU, x*sigmoid(x).
 const siluLow = -0.27846455
 
 func silu(v float64) float64 { return v / (1 + math.Exp(-v)) }
 
 // sigmoidLevels is how the output of a sigmoid becomes uint8.
-var sigmoidLevels = affine{1.0 / 256, 0}
+var sigmoidLevels = affine{scale: 1.0 / 256}
 
 // search finds the range with the least error, among those that clip some of either end. after gives what matters of a value:
 // the value itself, or what the next operator makes of it.
@@ -116,3 +129,9 @@ func (h *histogram) beforeSiLU() affine {
 	}
 	return h.search(lows, shares(h.max, 24, 0.1), silu, after)
 }
+
+// logitLow is the logit of a probability of 0.1 %: what lies below is no object, however far.
+const logitLow = -6.9
+
+// logit finds the range of what becomes a probability, up to the highest value that was seen: that is the surest object.
+func (h *histogram) logit() affine { return spanning(max(h.min, logitLow), max(h.max, h.min+0.1)) }

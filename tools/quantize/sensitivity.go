@@ -14,6 +14,7 @@ type unit struct {
 	name    string
 	tensors []string
 	error   float64 // of the network's outputs when this unit alone is uint8
+	fine    bool    // it has levels for each channel
 }
 
 // units lists them in the order of the network. Tensors that only rearrange another one go with it.
@@ -65,6 +66,10 @@ func (p *plan) rank(ctx context.Context, m *graph.Model, j *judge, cache weightC
 		}
 		progress.show("sensitivity", i+1, len(units))
 	}
-	slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(b.error, a.error) })
+	worstFirst(units)
 	return units, nil
+}
+
+func worstFirst(units []unit) {
+	slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(b.error, a.error) })
 }

@@ -50,13 +50,14 @@ type Report struct {
 type Unit struct {
 	Tensor string  `json:"tensor"`
 	Error  float64 `json:"error"`
+	Fine   bool    `json:"fine,omitempty"` // with levels for each channel
 }
 
 const (
 	// judged is how many pictures are looked at again and again.
 	judged = 16
-	// tolerable is the error of the outputs up to which a part alone may be int8: a score that is off by three points.
-	tolerable = 0.001
+	// tolerable is the error of the outputs up to which a part alone may be int8: a score that is off by six points.
+	tolerable = 0.004
 )
 
 // Static quantises a float network that Simplify has been through. head is its head, nil where the tail stayed.
@@ -92,12 +93,12 @@ func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec m
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	s := &static{m: m, o: o, run: onnxgraph.RunOptions{Library: o.Library, Threads: threads}, plan: newPlan(m), cache: newWeightCache(top)}
+	s := &static{m: m, o: o, run: onnxgraph.RunOptions{Library: o.Library, Threads: threads}, plan: newPlan(m, head), cache: newWeightCache(top)}
 	s.report.Pictures = o.Calibration.Len()
 	if err := notFlat(ctx, o.Calibration.First(judged)); err != nil {
 		return nil, err
 	}
-	stats, err := observe(ctx, m, s.plan.observed(), o.Calibration, s.run, o.Progress)
+	stats, err := observe(ctx, m, s.plan.observed(), s.plan.heads, o.Calibration, s.run, o.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -154,8 +155,11 @@ func (s *static) quantise(ctx context.Context) (*graph.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if units, err = s.refine(ctx, units); err != nil {
+		return nil, err
+	}
 	for _, u := range units {
-		s.report.Units = append(s.report.Units, Unit{u.name, u.error})
+		s.report.Units = append(s.report.Units, Unit{u.name, u.error, u.fine})
 	}
 	islands := slices.IndexFunc(units, func(u unit) bool { return u.error <= tolerable })
 	if islands < 0 {

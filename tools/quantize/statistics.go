@@ -2,6 +2,7 @@ package quantize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -18,6 +19,23 @@ const bins = 2048
 type histogram struct {
 	min, max float64
 	counts   [bins]float64
+	channels []*histogram // of each channel, for outputs of the network
+}
+
+func newHistogram() *histogram { return &histogram{min: math.Inf(1), max: math.Inf(-1)} }
+
+// eachChannel hands the values of one picture to the histograms of their channels.
+func (h *histogram) eachChannel(a onnx.Array, look func(*histogram, []float32) error) error {
+	if h.channels == nil {
+		return nil
+	}
+	per := len(a.Data) / len(h.channels)
+	for c, of := range h.channels {
+		if err := look(of, a.Data[c*per:(c+1)*per]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // centre is the value in the middle of a bin.
@@ -48,10 +66,13 @@ func (h *histogram) count(values []float32) {
 }
 
 // observe runs the network over all pictures twice, for the extent and for the histograms of the named tensors.
-func observe(ctx context.Context, m *graph.Model, names []string, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string]*histogram, error) {
+func observe(ctx context.Context, m *graph.Model, names []string, heads map[string]field, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string]*histogram, error) {
 	stats := make(map[string]*histogram, len(names))
 	for _, name := range names {
-		stats[name] = &histogram{min: math.Inf(1), max: math.Inf(-1)}
+		stats[name] = newHistogram()
+		for range heads[name].channels {
+			stats[name].channels = append(stats[name].channels, newHistogram())
+		}
 	}
 	session, err := onnxgraph.Open(m, names, o)
 	if err != nil {
@@ -83,7 +104,7 @@ func each(s *onnxgraph.Session, input onnx.Array, stats map[string]*histogram, l
 		return err
 	}
 	for name, a := range out {
-		if err := look(stats[name], a.Data); err != nil {
+		if err := errors.Join(look(stats[name], a.Data), stats[name].eachChannel(a, look)); err != nil {
 			return fmt.Errorf("tensor %s %w", name, err)
 		}
 	}
