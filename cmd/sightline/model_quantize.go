@@ -97,6 +97,7 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 		return fmt.Errorf("%s: %w", in, err)
 	}
 	card.Report = map[string]any{"quantised": report}
+	warnBarriers(cmd, simple, card.Report)
 	if err := bundle.Write(out, q, card); err != nil {
 		return err
 	}
