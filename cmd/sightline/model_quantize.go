@@ -101,7 +101,7 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
-	card.Report = map[string]any{"quantised": report}
+	card.Report = map[string]any{"quantised": report, "sensitivity": report.Sensitivity()}
 	warnBarriers(cmd, simple, card.Report)
 	if err := bundle.Write(out, q, card); err != nil {
 		return err
