@@ -56,7 +56,7 @@ func (f quantizeFlags) dynamic(cmd *cobra.Command, in, out string) error {
 		return fmt.Errorf("%s: %w", in, err)
 	}
 	card := bundle.Card(spec, simple.Head, f.origin.of(in, spec), f.origin.licenceOf(spec), f.command(in, out))
-	card.Report = map[string]any{}
+	card.Report = map[string]any{"target": f.target}
 	warnBarriers(cmd, simple, card.Report)
 	report, err := f.race(cmd, in, q, card)
 	if err != nil {
