@@ -31,6 +31,12 @@ func yolov8Model(classes int64, joined, corners bool) *graph.Model {
 		b.conv(b.conv(name("p"), name("f"), 3, 8, 1), name("sides"), 8, 4*testBins, 1)
 		b.conv(name("f"), name("scores"), 8, classes, 1)
 		flat := func(from string, channels int64) string {
+			if joined { // computes the batch, from a tensor whose numbers do not matter
+				b.op("Shape", from+"_size", nil, name("f"))
+				b.op("Gather", from+"_batch", nil, from+"_size", b.ints(from+"_first", 0))
+				b.op("Concat", from+"_shape", axis(0), from+"_batch", b.ints(from+"_rest", channels, w*w))
+				return b.op("Reshape", from+"_flat", nil, from, from+"_shape")
+			}
 			return b.op("Reshape", from+"_flat", nil, from, b.ints(from+"_shape", 1, channels, w*w))
 		}
 		if joined {
