@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 func newModel() *cobra.Command {
@@ -18,6 +21,15 @@ func newModel() *cobra.Command {
 	}
 	cmd.AddCommand(newPrune(), newQuantize(), newEval())
 	return cmd
+}
+
+// warnBarriers names operators that the tools leave alone, and notes them in the report.
+func warnBarriers(cmd *cobra.Command, s onnxgraph.Simplified, report map[string]any) {
+	if len(s.Barriers) == 0 {
+		return
+	}
+	report["barriers"] = s.Barriers
+	fmt.Fprintf(cmd.ErrOrStderr(), "sightline: operators that are not known here, and stay as they are: %s\n", strings.Join(s.Barriers, ", "))
 }
 
 // originFlags say of the original what its card does not.

@@ -100,6 +100,7 @@ func (f pruneFlags) run(cmd *cobra.Command, in, out string) error {
 	}
 	card := bundle.Card(spec, simple.Head, f.origin.of(in, spec), f.origin.licenceOf(spec), f.command(in, out))
 	card.Report = map[string]any{"pruned": report}
+	warnBarriers(cmd, simple, card.Report)
 	if err := bundle.Write(out, pruned, card); err != nil {
 		return err
 	}

@@ -33,24 +33,27 @@ type quantizeFlags struct {
 func newQuantize() *cobra.Command {
 	var f quantizeFlags
 	cmd := &cobra.Command{
-		Use:   "quantize --calib DIR [--eval DIR --max-drop D] IN.onnx OUT.onnx",
+		Use:   "quantize [--mode dynamic] --calib DIR [--eval DIR --max-drop D] IN.onnx OUT.onnx",
 		Short: "Make an int8 model of a float one",
 		Long: `Make an int8 model of a float one, and a card beside it.
 
 Ranges are found on the pictures of --calib, without labels. Parts whose rounding the outputs would suffer from stay float. With --eval,
-a folder in COCO form, more parts stay float until the average precision drops by at most --max-drop points.`,
+a folder in COCO form, more parts stay float until the average precision drops by at most --max-drop points.
+
+--mode dynamic needs no pictures: ranges are found anew for every picture while the network runs. It makes the file small, but on most
+processors the network is slower than in float; it is timed here, and the card says by how much.`,
 		Example: "  sightline model quantize --calib pictures/ yolox_nano.onnx yolox-nano-int8.onnx",
 		Args:    usage(cobra.ExactArgs(2)),
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], args[1]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.mode, "mode", "static", "static")
+	flags.StringVar(&f.mode, "mode", "static", "static or dynamic")
 	flags.StringVar(&f.calib, "calib", "", "`DIR` with pictures of what the cameras see")
 	flags.IntVar(&f.pictures, "pictures", 300, "at most `N` of them")
 	flags.StringVar(&f.eval, "eval", "", "`DIR` with images/ and instances.json in COCO form")
 	flags.Float64Var(&f.maxDrop, "max-drop", 0.7, "largest drop of AP on --eval, in points")
 	flags.StringVar(&f.measure, "measure", "", "`DIR` in COCO form on which the card's figures are measured")
-	flags.StringVar(&f.target, "target", "cpu", "cpu, or avx2 for x86-64 without VNNI")
+	flags.StringVar(&f.target, "target", "cpu", "cpu, avx2 (x86-64 without VNNI), arm64, or trt (a file for TensorRT)")
 	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	return cmd
@@ -58,8 +61,10 @@ a folder in COCO form, more parts stay float until the average precision drops b
 
 func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	switch {
+	case f.mode == "dynamic":
+		return f.dynamic(cmd, in, out)
 	case f.mode != "static":
-		return wrongUse{fmt.Errorf("--mode %.40q: must be static", f.mode)}
+		return wrongUse{fmt.Errorf("--mode %.40q: must be static or dynamic", f.mode)}
 	case f.calib == "":
 		return wrongUse{errors.New("--calib is needed: a folder with some hundred pictures of what the cameras see")}
 	case !strings.HasSuffix(out, ".onnx"):
@@ -92,11 +97,16 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 			return err
 		}
 	}
-	q, report, err := quantize.Static(cmd.Context(), m, simple.Head, spec, options)
+	quantise := quantize.Static
+	if f.target == quantize.TensorRT {
+		quantise = quantize.ForTensorRT
+	}
+	q, report, err := quantise(cmd.Context(), m, simple.Head, spec, options)
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
-	card.Report = map[string]any{"quantised": report}
+	card.Report = map[string]any{"target": f.target, "quantised": report, "sensitivity": report.Sensitivity()}
+	warnBarriers(cmd, simple, card.Report)
 	if err := bundle.Write(out, q, card); err != nil {
 		return err
 	}
@@ -153,7 +163,10 @@ func (f quantizeFlags) evaluator(card models.Card) (func(context.Context, *graph
 
 // command is what makes the same file again, without the places where files lay.
 func (f quantizeFlags) command(in, out string) string {
-	words := []string{"sightline model quantize --mode", f.mode, "--target", f.target, "--calib", filepath.Base(f.calib), "--pictures", fmt.Sprint(f.pictures)}
+	words := []string{"sightline model quantize --mode", f.mode, "--target", f.target}
+	if f.mode == "static" {
+		words = append(words, "--calib", filepath.Base(f.calib), "--pictures", fmt.Sprint(f.pictures))
+	}
 	if f.eval != "" {
 		words = append(words, "--eval", filepath.Base(f.eval), "--max-drop", fmt.Sprint(f.maxDrop))
 	}
@@ -165,6 +178,11 @@ func (f quantizeFlags) print(cmd *cobra.Command, r quantize.Report, out string) 
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 	}
 	w := cmd.OutOrStdout()
+	if f.target == quantize.TensorRT {
+		fmt.Fprintf(w, "%s\n  %d of %d convolutions marked for int8, %.1f %% of the multiply-adds\n", out, r.Int8Convs, r.Convs, 100*r.Int8MACs)
+		fmt.Fprintf(w, "  %d parts stay float, error of the outputs %.4f; speed was not measured: that needs a GPU\n", len(r.Islands), r.Error)
+		return nil
+	}
 	fmt.Fprintf(w, "%s\n  %d of %d convolutions in int8, %.1f %% of the multiply-adds\n", out, r.Int8Convs, r.Convs, 100*r.Int8MACs)
 	fmt.Fprintf(w, "  %d parts stay float, error of the outputs %.4f, biases corrected: %v\n", len(r.Islands), r.Error, r.Corrected)
 	return nil

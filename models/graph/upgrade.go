@@ -10,17 +10,20 @@ const targetOpset = 13
 // oldestOpset is the first whose operators mean here what they mean at targetOpset, but for those that upgrade knows.
 const oldestOpset = 11
 
+// newestOpset is the last that was tried: int8 is found by onnxruntime as in 13, and the operators here mean the same.
+const newestOpset = 23
+
 // UpgradeOpset brings a model to opset 13, by putting into inputs what older operators had in attributes.
 func UpgradeOpset(m *Model) error {
 	from := m.Opset()
 	switch {
 	case from >= targetOpset:
-		if from > 20 {
-			return fmt.Errorf("the model has opset %d: must be 11 to 20; export it with opset 17", from)
+		if from > newestOpset {
+			return fmt.Errorf("the model has opset %d: must be %d to %d; export it with opset 17", from, oldestOpset, newestOpset)
 		}
 		return nil
 	case from < oldestOpset:
-		return fmt.Errorf("the model has opset %d: must be 11 to 20; export it with opset 17", from)
+		return fmt.Errorf("the model has opset %d: must be %d to %d; export it with opset 17", from, oldestOpset, newestOpset)
 	}
 	for _, n := range m.Graph.Nodes {
 		if n.Domain != "" {
