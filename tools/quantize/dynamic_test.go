@@ -157,7 +157,7 @@ func TestEveryOpsetIsQuantised(t *testing.T) {
 
 // TestSensitivityNamesWhatStaysFloat: what the card keeps of a ranking.
 func TestSensitivityNamesWhatStaysFloat(t *testing.T) {
-	r := Report{Islands: []string{"a"}, Units: []Unit{{"a", 0.123456}, {"b", 1e-7}}}
+	r := Report{Islands: []string{"a"}, Units: []Unit{{Tensor: "a", Error: 0.123456}, {Tensor: "b", Error: 1e-7}}}
 	got := r.Sensitivity().Parts
 	if len(got) != 2 || got[0] != (Part{"a", 0.123, true}) || got[1] != (Part{"b", 1e-7, false}) {
 		t.Errorf("%+v", got)

@@ -28,14 +28,15 @@ func headsOf(m *graph.Model, head *onnxgraph.Head) map[string]field {
 	return heads
 }
 
-// isLogits knows what the families put where: with anchors everything goes through a sigmoid, without them all but the boxes.
+// isLogits knows what the families put where: with anchors everything goes through a sigmoid, without them all but the boxes, which
+// come first.
 func isLogits(head *onnxgraph.Head, output string) bool {
 	if head == nil {
 		return false
 	}
 	for _, l := range head.Levels {
 		if at := slices.Index(l.Outputs, output); at >= 0 {
-			return head.Family == onnxgraph.YOLOv5 || head.Family == onnxgraph.YOLOX && at > 0
+			return head.Family == onnxgraph.YOLOv5 || at > 0
 		}
 	}
 	return false

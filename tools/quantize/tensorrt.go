@@ -71,7 +71,7 @@ func newSymmetric(ctx context.Context, m *graph.Model, head *onnxgraph.Head, o S
 	if err := notFlat(ctx, o.Calibration.First(judged)); err != nil {
 		return nil, err
 	}
-	stats, err := observe(ctx, m, names, o.Calibration, run, o.Progress)
+	stats, err := observe(ctx, m, names, nil, o.Calibration, run, o.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (h *histogram) symmetric() float32 {
 	best, least := edge/127, math.Inf(1)
 	for _, hi := range shares(edge, 48, 0.05) {
 		// Level 128 stands for zero; that 0 stands for -128 is as TensorRT has it.
-		if e := h.error(affine{hi / 127, 128}, &want, plainLevel, least); e < least {
+		if e := h.error(affine{scale: hi / 127, zero: 128}, &want, plainLevel, least); e < least {
 			best, least = hi/127, e
 		}
 	}
@@ -121,7 +121,7 @@ func (s *symmetric) quantise(ctx context.Context) (*graph.Model, error) {
 	}
 	islands := 0
 	for _, u := range units {
-		s.report.Units = append(s.report.Units, Unit{u.name, u.error})
+		s.report.Units = append(s.report.Units, Unit{Tensor: u.name, Error: u.error})
 		islands += bit(u.error > tolerable)
 	}
 	for {
