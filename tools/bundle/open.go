@@ -1,0 +1,70 @@
+package bundle
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/onnxgraph"
+)
+
+// Original is a model in the form that the tools work on.
+type Original struct {
+	File  string
+	Spec  models.Spec     // Width and Height are what the network looks at now, all else is the file's
+	Model *graph.Model    // see onnxgraph.Simplify
+	Head  *onnxgraph.Head // nil where the decode tail stayed
+}
+
+// Open reads a model file, checks it as a detector would, simplifies it, and gives it another input where one is asked for.
+func Open(path string, size onnxgraph.Size) (Original, error) {
+	spec, err := models.Load(path)
+	if err != nil {
+		return Original{}, err
+	}
+	m, err := graph.Read(path)
+	if err != nil {
+		return Original{}, err
+	}
+	onnxgraph.FixInput(m, onnxgraph.Size{Width: spec.Width, Height: spec.Height})
+	simple, err := onnxgraph.Simplify(m, onnxgraph.RunOptions{})
+	if err != nil {
+		return Original{}, fmt.Errorf("simplify %s: %w", path, err)
+	}
+	if err := onnxgraph.SetInput(m, simple.Head, size, onnxgraph.RunOptions{}); err != nil {
+		return Original{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if size != (onnxgraph.Size{}) {
+		spec.Width, spec.Height = size.Width, size.Height
+	}
+	return Original{path, spec, m, simple.Head}, nil
+}
+
+// CheckOut tells whether a new model may be called so.
+func CheckOut(in, out string) error {
+	if !strings.HasSuffix(out, ".onnx") {
+		return fmt.Errorf("%s: the new model's name must end in .onnx", out)
+	}
+	a, err := os.Stat(in)
+	if err != nil {
+		return nil // told by whoever reads it
+	}
+	if b, err := os.Stat(out); err == nil && os.SameFile(a, b) {
+		return errors.New(out + ": the new model would overwrite its original; choose another name")
+	}
+	return nil
+}
+
+// Card describes what was made of the original. url and licence, where not "", are what its own card does not say.
+func (o Original) Card(url, licence, command string) models.Card {
+	origin := models.CardOrigin{URL: url, SHA256: o.Spec.SHA256}
+	if url == "" {
+		origin.URL = "file:" + filepath.Base(o.File)
+	}
+	return Card(o.Spec, o.Head, origin, cmp.Or(licence, o.Spec.Licence, "NOASSERTION"), command)
+}
