@@ -115,3 +115,17 @@ func TestOpenSizesAreFixed(t *testing.T) {
 		t.Errorf("input %v", got)
 	}
 }
+
+// TestCutNetworkIsTheSameEachTime: outputs too come in one order, the finest grid first.
+func TestCutNetworkIsTheSameEachTime(t *testing.T) {
+	for range 8 {
+		m, head := simplified(t, tinyGrid)
+		var names []string
+		for _, v := range m.Graph.Outputs {
+			names = append(names, v.Name)
+		}
+		if !slices.Equal(names, slices.Concat(head.Levels[0].Outputs, head.Levels[1].Outputs, head.Levels[2].Outputs)) || head.Levels[0].Stride != 8 {
+			t.Fatalf("outputs %v of %+v", names, head)
+		}
+	}
+}
