@@ -12,11 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sightline/sightline/models"
-	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/bundle"
-	"github.com/sightline/sightline/tools/calibrate"
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/tools/compress"
 	"github.com/sightline/sightline/tools/prune"
 )
 
@@ -24,6 +21,7 @@ import (
 type pruneFlags struct {
 	method, calib, repair, scope string
 	origin                       originFlags
+	input                        sizeFlag
 	pictures                     int
 	amount                       float64
 	json                         bool
@@ -49,12 +47,13 @@ squares so that every layer gives nearly what it gave. The compressed file shrin
 	flags.StringVar(&f.calib, "calib", "", "`DIR` with pictures of what the cameras see")
 	flags.IntVar(&f.pictures, "pictures", 64, "at most `N` of them")
 	flags.StringVar(&f.repair, "repair", "", "ls or none (default: ls with --calib)")
+	f.input.add(flags)
 	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	return cmd
 }
 
-func (f pruneFlags) check(out string) error {
+func (f pruneFlags) check(in, out string) error {
 	switch {
 	case f.method != "unstructured":
 		return fmt.Errorf("--method %.40q: must be unstructured", f.method)
@@ -66,39 +65,29 @@ func (f pruneFlags) check(out string) error {
 		return errors.New("--repair ls needs pictures: name a folder with --calib")
 	case !(f.amount >= 0 && f.amount < 1):
 		return fmt.Errorf("--amount %g: must be 0 to below 1", f.amount)
-	case !strings.HasSuffix(out, ".onnx"):
-		return fmt.Errorf("%s: the new model's name must end in .onnx", out)
 	}
-	return nil
+	return bundle.CheckOut(in, out)
 }
 
 func (f pruneFlags) run(cmd *cobra.Command, in, out string) error {
-	if err := f.check(out); err != nil {
+	if err := f.check(in, out); err != nil {
 		return wrongUse{err}
 	}
-	spec, err := models.Load(in)
+	original, err := bundle.Open(in, f.input.Size)
 	if err != nil {
 		return err
-	}
-	m, err := graph.Read(in)
-	if err != nil {
-		return err
-	}
-	simple, err := onnxgraph.Simplify(m, onnxgraph.RunOptions{})
-	if err != nil {
-		return fmt.Errorf("simplify %s: %w", in, err)
 	}
 	o := prune.UnstructuredOptions{Amount: f.amount, PerLayer: f.scope == "layer", Progress: newProgress(cmd.ErrOrStderr()).show}
 	if f.calib != "" && f.repair != "none" {
-		if o.Calibration, err = calibrate.Open(f.calib, spec, f.pictures); err != nil {
+		if o.Calibration, err = compress.OpenPictures(cmd.Context(), f.calib, original.Spec, f.pictures, warner(cmd)); err != nil {
 			return err
 		}
 	}
-	pruned, report, err := prune.Unstructured(cmd.Context(), m, o)
+	pruned, report, err := prune.Unstructured(cmd.Context(), original.Model, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
-	card := bundle.Card(spec, simple.Head, f.origin.of(in, spec), f.origin.licenceOf(spec), f.command(in, out))
+	card := original.Card(f.origin.url, f.origin.licence, f.command(in, out))
 	card.Report = map[string]any{"pruned": report}
 	if err := bundle.Write(out, pruned, card); err != nil {
 		return err
@@ -112,7 +101,7 @@ func (f pruneFlags) command(in, out string) string {
 	if f.calib != "" && f.repair != "none" {
 		text += fmt.Sprintf(" --calib %s --pictures %d", filepath.Base(f.calib), f.pictures)
 	}
-	return text + " " + filepath.Base(in) + " " + filepath.Base(out)
+	return strings.Join(append([]string{text}, append(f.input.words(), filepath.Base(in), filepath.Base(out))...), " ")
 }
 
 func (f pruneFlags) print(cmd *cobra.Command, r prune.Report, in, out string) error {

@@ -36,6 +36,9 @@ func Open(path string, size onnxgraph.Size) (Original, error) {
 	if err != nil {
 		return Original{}, fmt.Errorf("simplify %s: %w", path, err)
 	}
+	if simple.Head == nil {
+		simple.Head = headOf(spec)
+	}
 	if err := onnxgraph.SetInput(m, simple.Head, size, onnxgraph.RunOptions{}); err != nil {
 		return Original{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -43,6 +46,18 @@ func Open(path string, size onnxgraph.Size) (Original, error) {
 		spec.Width, spec.Height = size.Width, size.Height
 	}
 	return Original{path, spec, m, simple.Head}, nil
+}
+
+// headOf is the head of a model whose tail was cut off before, as its card says; nil where it was not.
+func headOf(spec models.Spec) *onnxgraph.Head {
+	if len(spec.Head) == 0 {
+		return nil
+	}
+	h := &onnxgraph.Head{Family: string(spec.Family)}
+	for _, l := range spec.Head {
+		h.Levels = append(h.Levels, onnxgraph.Level(l))
+	}
+	return h
 }
 
 // CheckOut tells whether a new model may be called so.

@@ -97,6 +97,26 @@ func TestModelOfAnotherSizeFindsWhatIsThere(t *testing.T) {
 	}
 }
 
+// TestMadeModelsCanBeMadeFurther: a model whose tail was cut off before keeps its head.
+func TestMadeModelsCanBeMadeFurther(t *testing.T) {
+	first := resized(t, tinyGrid, "320x192")
+	second := resized(t, first, "192")
+	o, err := Open(second, onnxgraph.Size{})
+	if err != nil || o.Head == nil || len(o.Head.Levels) != 3 {
+		t.Fatalf("head %+v, %v", o.Head, err)
+	}
+	third := resized(t, second, "320x192")
+	a, errA := models.Load(first)
+	b, errB := models.Load(third)
+	if errA != nil || errB != nil || len(b.Head) != 3 || len(a.Head) != 3 || b.Width != 320 {
+		t.Errorf("%+v, %v, %v", b, errA, errB)
+	}
+	red, blue := image.Rect(64, 64, 128, 128), image.Rect(256, 128, 320, 192)
+	if found := find(t, third, blocks(t, 640, 384, red, blue)); len(found) != 2 {
+		t.Errorf("found %+v", found)
+	}
+}
+
 func near(o bus.Object, want image.Rectangle, far float64) bool {
 	for i, v := range []int{want.Min.X, want.Min.Y, want.Max.X, want.Max.Y} {
 		if math.Abs(float64(o.Box[i])-float64(v)) > far {
