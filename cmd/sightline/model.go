@@ -16,7 +16,7 @@ func newModel() *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCompress(), newPrune(), newQuantize(), newEval())
+	cmd.AddCommand(newList(), newInspect(), newPull(), newCompress(), newPrune(), newQuantize(), newEval())
 	return cmd
 }
 

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
@@ -62,7 +61,7 @@ func Marshal(m *graph.Model, card models.Card) (network, beside []byte, err erro
 // Write writes NAME.onnx and NAME.yaml, both or none, loaded once as a detector would before they take their names.
 func Write(path string, m *graph.Model, card models.Card) error {
 	if err := write(path, m, card); err != nil {
-		return fmt.Errorf("write model %s: %w", path, remedied(err))
+		return fmt.Errorf("write model %s: %w", path, err)
 	}
 	return nil
 }
@@ -77,7 +76,7 @@ func write(path string, m *graph.Model, card models.Card) (err error) {
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		return graph.Remedied(err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	ready := filepath.Join(dir, filepath.Base(path))
@@ -90,7 +89,7 @@ func write(path string, m *graph.Model, card models.Card) (err error) {
 	if _, err := models.Load(ready); err != nil {
 		return err
 	}
-	return replace(ready, path)
+	return graph.Remedied(replace(ready, path))
 }
 
 // replace puts a bundle in the place of another. In between there is a network without a card, which is described by what it
@@ -106,16 +105,3 @@ func replace(ready, path string) error {
 }
 
 func cardOf(model string) string { return strings.TrimSuffix(model, ".onnx") + ".yaml" }
-
-// remedied says what to do about a file that could not be written.
-func remedied(err error) error {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
-		return fmt.Errorf("%w: make room, or name another folder", err)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: make the folder first", err)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%w: name a folder that may be written to", err)
-	}
-	return err
-}

@@ -78,7 +78,11 @@ func CheckOut(in, out string) error {
 // Card describes what was made of the original. url and licence, where not "", are what its own card does not say.
 func (o Original) Card(url, licence, command string) models.Card {
 	origin := models.CardOrigin{URL: url, SHA256: o.Spec.SHA256}
-	if url == "" {
+	switch {
+	case url != "":
+	case o.Spec.Origin.SHA256 == o.Spec.SHA256: // it is the original itself, with a card that says from where
+		origin.URL = o.Spec.Origin.URL
+	default:
 		origin.URL = "file:" + filepath.Base(o.File)
 	}
 	return Card(o.Spec, o.Head, origin, cmp.Or(licence, o.Spec.Licence, "NOASSERTION"), command)
