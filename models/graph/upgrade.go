@@ -10,17 +10,21 @@ const targetOpset = 13
 // oldestOpset is the first whose operators mean here what they mean at targetOpset, but for those that upgrade knows.
 const oldestOpset = 11
 
+// newestOpset is the last whose operators are known here.
+const newestOpset = 20
+
+// CheckOpset tells whether the operators of a model mean what is known of them here.
+func CheckOpset(m *Model) error {
+	if v := m.Opset(); v < oldestOpset || v > newestOpset {
+		return fmt.Errorf("the model has opset %d: must be %d to %d; export it with opset 17", v, oldestOpset, newestOpset)
+	}
+	return nil
+}
+
 // UpgradeOpset brings a model to opset 13, by putting into inputs what older operators had in attributes.
 func UpgradeOpset(m *Model) error {
-	from := m.Opset()
-	switch {
-	case from >= targetOpset:
-		if from > 20 {
-			return fmt.Errorf("the model has opset %d: must be 11 to 20; export it with opset 17", from)
-		}
-		return nil
-	case from < oldestOpset:
-		return fmt.Errorf("the model has opset %d: must be 11 to 20; export it with opset 17", from)
+	if err := CheckOpset(m); err != nil || m.Opset() >= targetOpset {
+		return err
 	}
 	for _, n := range m.Graph.Nodes {
 		if n.Domain != "" {

@@ -136,6 +136,9 @@ func (w *work) pictures(ctx context.Context, limit int) (*calibrate.Set, error) 
 	if c := w.report.Calibration; c != nil && c.Pictures >= set.Len() {
 		return set, nil
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	sum, err := set.Hash()
 	w.report.Calibration = &Calibration{filepath.Base(filepath.Clean(w.o.Calib)), set.Len(), sum}
 	return set, err

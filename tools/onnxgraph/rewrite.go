@@ -127,7 +127,10 @@ func widenKernel(g *graph.Graph, conv *graph.Node, source string, offsets [4][2]
 // opset 13, decode tail cut off where its family is known, Focus as a convolution.
 func Simplify(m *graph.Model, o RunOptions) (Simplified, error) {
 	var s Simplified
-	var err error
+	err := graph.CheckOpset(m) // before anything runs it
+	if err != nil {
+		return s, err
+	}
 	if s.Widened, err = graph.ToFloat32(m); err != nil {
 		return s, err
 	}
