@@ -40,7 +40,8 @@ type GraphOptions struct {
 	Inputs, Outputs []string // names; outputs must be float32 outputs of the graph
 	Threads         int      // 0: one
 	Level           Optimisation
-	Optimised       string // where the optimised network is written to; "": nowhere
+	Optimised       string // where the optimised network is written to, as onnxruntime makes it; "": nowhere
+	Plain           bool   // see Options
 }
 
 // GraphSession runs a network whose shapes need not be known. It belongs to one goroutine.
@@ -54,19 +55,9 @@ func OpenGraph(o GraphOptions) (*GraphSession, error) {
 	if err := load(o.Library); err != nil {
 		return nil, err
 	}
-	options, err := sessionOptions(max(1, o.Threads))
-	if err != nil {
-		return nil, err
-	}
-	defer options.Destroy() //nolint:errcheck // frees memory and cannot fail
-	err = options.SetGraphOptimizationLevel(o.Level.level())
-	if err == nil && o.Optimised != "" {
-		err = options.SetOptimizedModelFilePath(o.Optimised)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open network: %w", err)
-	}
-	session, err := ort.NewDynamicAdvancedSessionWithONNXData(o.Model, o.Inputs, o.Outputs, options)
+	session, err := newSession(recipe{
+		model: o.Model, inputs: o.Inputs, outputs: o.Outputs, threads: o.Threads, level: o.Level, written: o.Optimised, plain: o.Plain,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open network: %w", err)
 	}

@@ -78,27 +78,18 @@ func TestRunAllocatesNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkRun has the int8 model also as onnxruntime runs it alone.
 func BenchmarkRun(b *testing.B) {
-	for name, path := range map[string]string{
-		"tiny": tiny, "yolox_nano": "../../../shared/data/models/yolox_nano.onnx", "yolox-nano-int8": "../../models/yolox-nano-int8.onnx",
-	} {
-		b.Run(name, func(b *testing.B) {
-			if _, err := os.Stat(path); err != nil {
+	const nano, int8Nano = "../../../shared/data/models/yolox_nano.onnx", "../../models/yolox-nano-int8.onnx"
+	for _, c := range []struct {
+		name, path string
+		plain      bool
+	}{{"tiny", tiny, false}, {"yolox_nano", nano, false}, {"yolox-nano-int8", int8Nano, false}, {"yolox-nano-int8/plain", int8Nano, true}} {
+		b.Run(c.name, func(b *testing.B) {
+			if _, err := os.Stat(c.path); err != nil {
 				b.Skip("shared/data is not here: ", err)
 			}
-			spec, err := models.Load(path)
-			if err != nil {
-				b.Fatal(err)
-			}
-			o := Options{Model: path, Input: Tensor{spec.Input, spec.InputShape(1)}}
-			for _, out := range spec.Outputs(1) {
-				o.Outputs = append(o.Outputs, Tensor(out))
-			}
-			s, err := Open(o)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer s.Close()
+			s := openBundle(b, c.path, c.plain)
 			fill(s, 1)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -108,4 +99,22 @@ func BenchmarkRun(b *testing.B) {
 			}
 		})
 	}
+}
+
+func openBundle(b *testing.B, path string, plain bool) *Session {
+	b.Helper()
+	spec, err := models.Load(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	o := Options{Model: path, Input: Tensor{spec.Input, spec.InputShape(1)}, Plain: plain}
+	for _, out := range spec.Outputs(1) {
+		o.Outputs = append(o.Outputs, Tensor(out))
+	}
+	s, err := Open(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return s
 }

@@ -1,0 +1,54 @@
+package onnx
+
+import (
+	"errors"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// recipe says how a network becomes a session.
+type recipe struct {
+	path            string // of the file that holds it; "": only its bytes are known
+	model           []byte
+	inputs, outputs []string
+	threads         int
+	level           Optimisation
+	written         string // where the optimised network is written to; "": nowhere
+	plain           bool
+}
+
+// newSession opens a network, with our own operators where it is quantised.
+func newSession(r recipe) (*ort.DynamicAdvancedSession, error) {
+	if r.plain || r.level == OptimiseNothing || r.written != "" {
+		return r.open()
+	}
+	fused, err := fuse(r)
+	if err != nil {
+		return nil, err
+	}
+	if fused != nil {
+		// It is optimised already, and has operators that the optimiser does not know.
+		r.path, r.model, r.level = "", fused, OptimiseNothing
+	}
+	return r.open()
+}
+
+func (r recipe) open() (session *ort.DynamicAdvancedSession, err error) {
+	options, err := sessionOptions(r.threads, r.level)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, options.Destroy()) }()
+	if r.written != "" {
+		err = options.SetOptimizedModelFilePath(r.written)
+	} else {
+		err = addKernels(options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.path != "" { // by path, since it may lie in several files
+		return ort.NewDynamicAdvancedSession(r.path, r.inputs, r.outputs, options)
+	}
+	return ort.NewDynamicAdvancedSessionWithONNXData(r.model, r.inputs, r.outputs, options)
+}
