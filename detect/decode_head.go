@@ -12,6 +12,11 @@ func (d *decoder) readHead(outputs [][]float32) {
 	least, first := logit(d.lowest), 0
 	for _, l := range d.spec.Head {
 		w, h := d.spec.Width/l.Stride, d.spec.Height/l.Stride
+		if d.spec.Family == models.YOLOv8 {
+			d.readDistances(distances{width: w, cells: w * h, bins: l.Bins, stride: float32(l.Stride), sides: outputs[0], classes: outputs[1], first: first})
+			outputs, first = outputs[2:], first+w*h
+			continue
+		}
 		if d.spec.Family == models.YOLOX {
 			d.readGrid(grid{
 				width: w, cells: w * h, stride: float32(l.Stride), box: outputs[0], objectness: outputs[1], classes: outputs[2], first: first,

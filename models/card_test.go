@@ -131,4 +131,34 @@ func TestHeadsOfNetworksWithoutTail(t *testing.T) {
 	}
 }
 
+// TestHeadsOfDistances: a YOLOv8 without its tail has two outputs a grid, and says how many bins a distance has.
+func TestHeadsOfDistances(t *testing.T) {
+	n := yoloxNet()
+	n.graph = [][]byte{input("images", elemFloat32, 1, 3, 192, 192), output("sides", elemFloat32, 1, 16, 24, 24), output("classes", elemFloat32, 1, 3, 24, 24)}
+	const level = "    - {stride: 8, bins: 4, outputs: [sides, classes]}\n"
+	load := func(family, head string) (Spec, error) {
+		card := cardOf(t, "labels:", "head:\n"+head+"labels:", "family: yolox", "family: "+family, hash(read(t, "tiny.onnx")), hash(n.bytes()))
+		return Load(save(t, n.bytes(), card))
+	}
+	s, err := load("yolov8", level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(s.Outputs(1)); got != "[{sides [1 16 24 24]} {classes [1 3 24 24]}]" {
+		t.Errorf("outputs %s", got)
+	}
+	for _, c := range [][3]string{
+		{"yolov8", strings.Replace(level, "bins: 4, ", "", 1), "has 0 bins: yolov8 has 1 to 64"},
+		{"yolov8", strings.Replace(level, "4", "-4", 1), "has -4 bins"},
+		{"yolov8", strings.Replace(level, "4", "65", 1), "has 65 bins"},
+		{"yolov8", strings.Replace(level, "4", "8", 1), "wants sides [1 32 24 24]"},
+		{"yolov8", strings.Replace(level, "sides, ", "", 1), "names 1 outputs"},
+		{"yolox", level, "of yolox has 4 bins: yolov8 has 1 to 64, others none"},
+	} {
+		if _, err := load(c[0], c[1]); err == nil || !strings.Contains(err.Error(), c[2]) {
+			t.Errorf("%s %s: %v, want %q", c[0], c[1], err, c[2])
+		}
+	}
+}
+
 func hash(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }

@@ -6,13 +6,17 @@ import (
 )
 
 // Level is one grid of a network whose decode tail was cut off. Its outputs are logits: for YOLOX box [N, 4, h, w], objectness
-// [N, 1, h, w] and classes [N, classes, h, w]; for YOLOv5 one of [N, anchors*(5+classes), h, w]. h and w are the input's height and
-// width divided by the stride.
+// [N, 1, h, w] and classes [N, classes, h, w]; for YOLOv5 one of [N, anchors*(5+classes), h, w]; for YOLOv8 distances
+// [N, 4*bins, h, w] and classes [N, classes, h, w]. h and w are the input's height and width divided by the stride.
 type Level struct {
 	Stride  int          `yaml:"stride"`
 	Anchors [][2]float32 `yaml:"anchors,flow,omitempty"` // YOLOv5: width and height, pixels of the input
+	Bins    int          `yaml:"bins,omitempty"`         // YOLOv8: of the distribution of each distance, in steps of the stride
 	Outputs []string     `yaml:"outputs,flow"`
 }
+
+// maxBins is more than any network has.
+const maxBins = 64
 
 // maxLevels is more than any family has.
 const maxLevels = 8
@@ -27,11 +31,13 @@ func (c Card) checkHead() error {
 		}
 		outputs, anchors := 3, 0
 		switch c.Family {
-		case YOLOX:
 		case YOLOv5:
 			outputs, anchors = 1, len(l.Anchors)
-		default:
-			return fmt.Errorf("the tail of %s is never cut off; leave the key out", c.Family)
+		case YOLOv8:
+			outputs = 2
+		}
+		if (c.Family == YOLOv8) != (l.Bins > 0) || l.Bins < 0 || l.Bins > maxBins {
+			return fmt.Errorf("level %d of %s has %d bins: yolov8 has 1 to %d, others none", i, c.Family, l.Bins, maxBins)
 		}
 		if len(l.Outputs) != outputs || len(l.Anchors) != anchors || c.Family == YOLOv5 && (anchors < 1 || anchors > 16) {
 			return fmt.Errorf("level %d of %s names %d outputs and %d anchors", i, c.Family, len(l.Outputs), len(l.Anchors))
@@ -60,8 +66,11 @@ func (s Spec) Outputs(batch int) []Output {
 	classes := len(s.Labels)
 	for _, l := range s.Head {
 		channels := []int{4, 1, classes}
-		if s.Family == YOLOv5 {
+		switch s.Family {
+		case YOLOv5:
 			channels = []int{len(l.Anchors) * (5 + classes)}
+		case YOLOv8:
+			channels = []int{4 * l.Bins, classes}
 		}
 		for i, name := range l.Outputs {
 			all = append(all, Output{name, []int64{int64(batch), int64(channels[i]), int64(s.Height / l.Stride), int64(s.Width / l.Stride)}})

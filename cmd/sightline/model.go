@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,6 +19,15 @@ func newModel() *cobra.Command {
 	}
 	cmd.AddCommand(newList(), newInspect(), newPull(), newCompress(), newPrune(), newQuantize(), newEval())
 	return cmd
+}
+
+// warnBarriers names operators that the tools leave alone, and notes them in the report.
+func warnBarriers(cmd *cobra.Command, barriers []string, report map[string]any) {
+	if len(barriers) == 0 {
+		return
+	}
+	report["barriers"] = barriers
+	fmt.Fprintf(cmd.ErrOrStderr(), "sightline: operators that are not known here, and stay as they are: %s\n", strings.Join(barriers, ", "))
 }
 
 // originFlags say of the original what its card does not.

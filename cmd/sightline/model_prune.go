@@ -89,6 +89,7 @@ func (f pruneFlags) run(cmd *cobra.Command, in, out string) error {
 	}
 	card := original.Card(f.origin.url, f.origin.licence, f.command(in, out))
 	card.Report = map[string]any{"pruned": report}
+	warnBarriers(cmd, original.Barriers, card.Report)
 	if err := bundle.Write(out, pruned, card); err != nil {
 		return err
 	}

@@ -27,18 +27,21 @@ type quantizeFlags struct {
 func newQuantize() *cobra.Command {
 	var f quantizeFlags
 	cmd := &cobra.Command{
-		Use:   "quantize --calib DIR [--eval DIR --max-drop D] IN.onnx OUT.onnx",
+		Use:   "quantize [--mode dynamic] --calib DIR [--eval DIR --max-drop D] IN.onnx OUT.onnx",
 		Short: "Make an int8 model of a float one",
 		Long: `Make an int8 model of a float one, and a card beside it.
 
 Ranges are found on the pictures of --calib, without labels. Parts whose rounding the outputs would suffer from stay float. With --eval,
-a folder in COCO form, more parts stay float until the average precision drops by at most --max-drop points.`,
+a folder in COCO form, more parts stay float until the average precision drops by at most --max-drop points.
+
+--mode dynamic needs no pictures: ranges are found anew for every picture while the network runs. It makes the file small, but on most
+processors the network is slower than in float; it is timed here, and the card says by how much.`,
 		Example: "  sightline model quantize --calib pictures/ yolox_nano.onnx yolox-nano-int8.onnx",
 		Args:    usage(cobra.ExactArgs(2)),
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], args[1]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.mode, "mode", "static", "static")
+	flags.StringVar(&f.mode, "mode", "static", "static or dynamic")
 	flags.StringVar(&f.calib, "calib", "", "`DIR` with pictures of what the cameras see")
 	flags.IntVar(&f.pictures, "pictures", 300, "at most `N` of them")
 	flags.StringVar(&f.eval, "eval", "", "`DIR` with images/ and instances.json in COCO form")
@@ -53,8 +56,10 @@ a folder in COCO form, more parts stay float until the average precision drops b
 
 func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	switch {
+	case f.mode == "dynamic":
+		return f.dynamic(cmd, in, out)
 	case f.mode != "static":
-		return wrongUse{fmt.Errorf("--mode %.40q: must be static", f.mode)}
+		return wrongUse{fmt.Errorf("--mode %.40q: must be static or dynamic", f.mode)}
 	case f.calib == "":
 		return wrongUse{errors.New("--calib is needed: a folder with some hundred pictures of what the cameras see")}
 	}
@@ -85,7 +90,8 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	if err != nil {
 		return err
 	}
-	card.Report = map[string]any{"quantised": report, "machine": machine}
+	card.Report = map[string]any{"quantised": report, "sensitivity": report.Sensitivity(), "machine": machine}
+	warnBarriers(cmd, original.Barriers, card.Report)
 	if f.measure != "" {
 		if card.Report["measured"], err = compress.Measure(cmd.Context(), in, q, card, f.measure, options.Progress); err != nil {
 			return err
@@ -99,7 +105,10 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 
 // command is what makes the same file again, without the places where files lay.
 func (f quantizeFlags) command(in, out string) string {
-	words := []string{"sightline model quantize --mode", f.mode, "--target", f.target, "--calib", filepath.Base(f.calib), "--pictures", fmt.Sprint(f.pictures)}
+	words := []string{"sightline model quantize --mode", f.mode, "--target", f.target}
+	if f.mode == "static" {
+		words = append(words, "--calib", filepath.Base(f.calib), "--pictures", fmt.Sprint(f.pictures))
+	}
 	if f.eval != "" {
 		words = append(words, "--eval", filepath.Base(f.eval), "--max-drop", fmt.Sprint(f.maxDrop))
 	}

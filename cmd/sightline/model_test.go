@@ -13,6 +13,9 @@ func TestModelCommandsRefuseWrongUse(t *testing.T) {
 	checkAll(t, []refusal{
 		{"no calibration", []string{"model", "quantize", tiny(t), out}, exitWrongUse, []string{"--calib"}},
 		{"mode", []string{"model", "quantize", "--mode", "magic", "--calib", dir, tiny(t), out}, exitWrongUse, []string{`"magic"`, "static"}},
+		{"dynamic with pictures", []string{"model", "quantize", "--mode", "dynamic", "--calib", dir, tiny(t), out}, exitWrongUse, []string{"--calib", "leave them out"}},
+		{"dynamic name", []string{"model", "quantize", "--mode", "dynamic", tiny(t), "out.bin"}, exitWrongUse, []string{"out.bin", ".onnx"}},
+		{"dynamic target", []string{"model", "quantize", "--mode", "dynamic", "--target", "abacus", tiny(t), out}, exitFailed, []string{"abacus", "arm64"}},
 		{"name", []string{"model", "quantize", "--calib", dir, tiny(t), "out.bin"}, exitWrongUse, []string{"out.bin", ".onnx"}},
 		{"no pictures", []string{"model", "quantize", "--calib", dir, tiny(t), out}, exitFailed, []string{dir, "no JPEG, PNG or GIF"}},
 		{"missing", []string{"model", "quantize", "--calib", dir, "nowhere.onnx", out}, exitFailed, []string{"nowhere.onnx", "no such file"}},
@@ -43,5 +46,24 @@ func TestRealModelIsPrunedAndRuns(t *testing.T) {
 	card, err := os.ReadFile(strings.TrimSuffix(out, ".onnx") + ".yaml")
 	if err != nil || !strings.Contains(string(card), "--amount 0.2") {
 		t.Errorf("card %s, %v", card, err)
+	}
+}
+
+// TestRealModelIsQuantisedWithoutPictures: the file shrinks, runs, and the card says how fast it is on which machine.
+func TestRealModelIsQuantisedWithoutPictures(t *testing.T) {
+	in, out := shared(t, "models", "yolox_nano.onnx"), filepath.Join(t.TempDir(), "dynamic.onnx")
+	code, said, stderr := finish(t, "model", "quantize", "--mode", "dynamic", in, out)
+	if code != exitDone || !strings.Contains(said, "instead of 3593") || !strings.Contains(said, "than the original by") {
+		t.Fatalf("exit code %d: %s%s", code, said, stderr)
+	}
+	code, said, stderr = finish(t, "detect", "--model", out, photo(t, "a.jpg"))
+	if code != exitDone || !strings.Contains(said, "640x360") {
+		t.Errorf("exit code %d: %s%s", code, said, stderr)
+	}
+	card, err := os.ReadFile(strings.TrimSuffix(out, ".onnx") + ".yaml")
+	for _, want := range []string{"quantize --mode dynamic --target cpu yolox_nano.onnx dynamic.onnx", "faster:", "machine:"} {
+		if err != nil || !strings.Contains(string(card), want) {
+			t.Errorf("no %q in the card, %v", want, err)
+		}
 	}
 }

@@ -20,8 +20,9 @@ func (g *Graph) Index() Index {
 		for _, name := range n.Outputs {
 			x.Producer[name] = n
 		}
-		for i, name := range n.Inputs {
-			if name != "" && !slices.Contains(n.Inputs[:i], name) {
+		reads := n.reads()
+		for i, name := range reads {
+			if name != "" && !slices.Contains(reads[:i], name) {
 				x.Consumers[name] = append(x.Consumers[name], n)
 			}
 		}
@@ -43,7 +44,7 @@ func (g *Graph) Producer(name string) *Node {
 func (g *Graph) Consumers(name string) []*Node {
 	var all []*Node
 	for _, n := range g.Nodes {
-		if slices.Contains(n.Inputs, name) {
+		if slices.Contains(n.reads(), name) {
 			all = append(all, n)
 		}
 	}
@@ -126,7 +127,7 @@ func (g *Graph) RemoveDead() int {
 			continue
 		}
 		kept = append(kept, n)
-		for _, name := range n.Inputs {
+		for _, name := range n.reads() {
 			needed[name] = true
 		}
 	}

@@ -179,6 +179,8 @@ func (v Value) marshal() []byte {
 	}
 	kind.bytes(1, tensor)
 	b.text(1, v.Name)
-	b.bytes(2, kind)
+	if v.Type != 0 { // else onnxruntime finds it out
+		b.bytes(2, kind)
+	}
 	return b
 }

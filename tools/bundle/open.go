@@ -19,6 +19,8 @@ type Original struct {
 	Spec  models.Spec     // Width and Height are what the network looks at now, all else is the file's
 	Model *graph.Model    // see onnxgraph.Simplify
 	Head  *onnxgraph.Head // nil where the decode tail stayed
+	// Barriers are operators that are not known here, and are left alone.
+	Barriers []string
 }
 
 // Open reads a model file, checks it as a detector would, simplifies it, and gives it another input where one is asked for.
@@ -45,7 +47,7 @@ func Open(path string, size onnxgraph.Size) (Original, error) {
 	if size != (onnxgraph.Size{}) {
 		spec.Width, spec.Height = size.Width, size.Height
 	}
-	return Original{path, spec, m, simple.Head}, nil
+	return Original{path, spec, m, simple.Head, simple.Barriers}, nil
 }
 
 // headOf is the head of a model whose tail was cut off before, as its card says; nil where it was not.

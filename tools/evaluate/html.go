@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 )
 
 //go:embed page.gohtml
@@ -49,8 +50,8 @@ type card struct {
 // strips are the layers of one model.
 type strips struct {
 	Colour, Name, Note string
-	MACs               drawing
-	Zeros              *drawing // nil where there are none to speak of
+	Drawings           []drawing
+	Worst              string // parts whose rounding hurts most, "" where that is not known
 }
 
 type morePlot struct {
@@ -97,24 +98,34 @@ func (r Report) card(i int, m ModelReport) card {
 	return c
 }
 
-// fewZeros is the share of zeros, of a layer's weights, below which a plot of them would show nothing.
+// fewZeros is the share of zeros, of all weights, below which a plot of them would show nothing: int8 rounds some to zero too.
 const fewZeros = 0.05
 
 func (m ModelReport) strips(i int) strips {
-	s := strips{Colour: colour(i), Name: m.Name, MACs: m.macsByLayer(i)}
-	inFloat, many := 0, false
+	s := strips{Colour: colour(i), Name: m.Name, Drawings: []drawing{m.macsByLayer(i)}}
+	inFloat, zeros, weights := 0, int64(0), int64(1)
 	for _, l := range m.Layers {
 		inFloat += 1 - bit(l.Int8)
-		many = many || float64(l.Zeros) > fewZeros*float64(max(1, l.Weights))
+		zeros, weights = zeros+l.Zeros, weights+l.Weights
 	}
 	s.Note = fmt.Sprintf("%d layers, %s MMAC", len(m.Layers), m.millions())
 	if m.Int8 > 0 {
 		s.Note += fmt.Sprintf(", %s of them in int8; %d layers stay in float", percent(m.Int8), inFloat)
 	}
-	if many {
-		zeros := m.zerosByLayer(i)
-		s.Zeros = &zeros
+	if float64(zeros)/float64(weights) > fewZeros {
+		s.Drawings = append(s.Drawings, m.zerosByLayer(i))
 		s.Note += fmt.Sprintf("; %s of the weights are zero", percent(m.Sparsity))
+	}
+	if len(m.Parts) > 0 {
+		s.Drawings = append(s.Drawings, m.sensitivityByPart(i))
+		var names []string
+		for _, p := range m.worst(3) {
+			names = append(names, fmt.Sprintf("%s (%.2g)", shortened(p.Tensor, 36), p.Error))
+		}
+		s.Worst = strings.Join(names, ", ")
+	}
+	if len(m.Ranges) > 0 {
+		s.Drawings = append(s.Drawings, m.rangesByTensor(i))
 	}
 	return s
 }

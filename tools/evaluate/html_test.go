@@ -21,6 +21,8 @@ import (
 // inventionWithPlots adds what callers may add.
 func inventionWithPlots() Report {
 	r := invention()
+	r.Models[1].Parts = []Part{{"images", 0, false}, {"stem", 0.58, true}, {"middle", 3e-5, false}, {"huge", 40, true}}
+	r.Models[1].Ranges = []Range{{"images", 0, 255}, {"stem", -0.28, 136}, {"wide", -5000, 70000}, {"negative", -8, 0}}
 	r.Plots = []Plot{
 		{Title: "Sensitivity <i>by layer</i>", Note: "With this layer alone in int8.", Unit: "error", Bars: []Bar{Plain("a/very/long/name/of/a/layer/that/does/not/fit/anywhere", .3), Plain("b", -.1), Plain("c", 0)}},
 		{Title: "Ranges", Bars: []Bar{{"a", -.28, 136, 8}, {"b", 0, 2, 1}}},
@@ -61,7 +63,7 @@ var drawings = regexp.MustCompile(`(?s)<svg.*?</svg>`)
 // TestDrawingsAreSound: well formed, and every shape inside its drawing.
 func TestDrawingsAreSound(t *testing.T) {
 	found := drawings.FindAllString(pageOf(t, inventionWithPlots()), -1)
-	if len(found) != 12 { // two of all models, two columns of classes, five strips, three of callers
+	if len(found) != 14 { // two of all models, two columns of classes, seven strips, three of callers
 		t.Errorf("%d drawings", len(found))
 	}
 	for _, svg := range found {

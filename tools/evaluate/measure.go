@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/sightline/sightline/detect/onnx"
@@ -48,12 +46,13 @@ type Report struct {
 	Data      string        `json:"data"`    // name of the folder
 	Images    int           `json:"images"`  //
 	Objects   int           `json:"objects"` // marked, crowds left out
-	Machine   string        `json:"machine"` // that the times are of
+	Machine   string        `json:"machine"` // that the times are of, and what it has for int8
 	Runtime   string        `json:"onnxruntime"`
 	Rounds    int           `json:"rounds"`
 	Resamples int           `json:"resamples"`
-	Models    []ModelReport `json:"models"`          // as they were asked for
-	Plots     []Plot        `json:"plots,omitempty"` // what else the page is to show
+	Models    []ModelReport `json:"models"`             // as they were asked for
+	Warnings  []string      `json:"warnings,omitempty"` // what somebody who chooses by these figures must know
+	Plots     []Plot        `json:"plots,omitempty"`    // what else the page is to show
 }
 
 // ModelReport is what was measured of one model.
@@ -86,7 +85,7 @@ func Measure(ctx context.Context, files []string, o MeasureOptions) (Report, err
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{Data: folderName(o.Data), Images: len(in.Images), Machine: machine(),
+	r := Report{Data: folderName(o.Data), Images: len(in.Images), Machine: Machine(),
 		Rounds: cmp.Or(o.Rounds, DefaultRounds), Resamples: cmp.Or(o.Resamples, DefaultResamples)}
 	for _, a := range in.Annotations {
 		r.Objects += 1 - bit(a.Crowd != 0)
@@ -109,6 +108,7 @@ func Measure(ctx context.Context, files []string, o MeasureOptions) (Report, err
 		r.Models[i].Network, r.Models[i].Whole = network[i], whole[i]
 	}
 	r.markDominated()
+	r.warnSlow()
 	return r, nil
 }
 
@@ -193,19 +193,4 @@ func folderName(dir string) string {
 		dir = whole
 	}
 	return filepath.Base(dir)
-}
-
-// machine names the processor.
-func machine() string {
-	platform := runtime.GOOS + "/" + runtime.GOARCH
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil { // not Linux
-		return platform
-	}
-	for line := range strings.Lines(string(info)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value) + ", " + platform
-		}
-	}
-	return platform
 }

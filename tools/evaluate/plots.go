@@ -37,6 +37,9 @@ func (r Report) tradeOff() drawing {
 		aps = append(aps, 100*m.AP, 100*(base.AP+m.Difference.Low), 100*(base.AP+m.Difference.High))
 	}
 	x := axis{0, 1.12 * slices.Max(times), 64, d.Width - 20}
+	if least := slices.Min(times); least > 0.4*slices.Max(times) { // dots need no zero, and would crowd at the right
+		x.low = 0.8 * least
+	}
 	y := spanning(aps, d.Height-56, 16)
 	y.low = math.Max(0, y.low)
 	d.grid(x, y, "ms for one picture, one thread", "AP")

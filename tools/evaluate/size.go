@@ -20,6 +20,8 @@ type Size struct {
 	Int8       float64 `json:"int8"`       // share of the MACs that onnxruntime runs on whole numbers, 0 to 1
 	Sparsity   float64 `json:"sparsity"`   // share of the kernels' weights that are zero, 0 to 1
 	Layers     []Layer `json:"layers"`
+	Ranges     []Range `json:"ranges,omitempty"`      // of tensors that are int8
+	Parts      []Part  `json:"sensitivity,omitempty"` // as quantising found it, where the card tells
 }
 
 // Weigh reads a model file.
@@ -35,6 +37,7 @@ func Weigh(spec models.Spec) (s Size, err error) {
 		return s, fmt.Errorf("weigh model %s: %w", spec.Path, err)
 	}
 	s.Parameters = parameters(m.Graph)
+	s.Ranges, s.Parts = ranges(m.Graph), sensitivity(spec.Path, m.Graph)
 	var whole, weights, zeros int64
 	for _, l := range s.Layers {
 		s.MACs += l.MACs

@@ -28,6 +28,9 @@ func (r Report) WriteTable(w io.Writer) error {
 			fmt.Fprintf(&b, "%s is dominated: %s detects as fast and as well, or better.\n", m.Name, m.DominatedBy)
 		}
 	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(&b, "Warning: %s.\n", w)
+	}
 	fmt.Fprintf(&b, "%d images of %s, %d objects. AP in points; its interval is of %d resamples of the images, paired.\n", r.Images, r.Data, r.Objects, r.Resamples)
 	fmt.Fprintf(&b, "Times: medians of %d rounds in turns, one thread, onnxruntime %s, %s.\n", r.Rounds, r.Runtime, r.Machine)
 	_, err := io.WriteString(w, b.String())

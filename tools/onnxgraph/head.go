@@ -14,6 +14,7 @@ import (
 const (
 	YOLOX  = "yolox"
 	YOLOv5 = "yolov5"
+	YOLOv8 = "yolov8" // YOLO11 too
 )
 
 // Head says what the outputs of a network are whose decode tail was cut off.
@@ -23,20 +24,21 @@ type Head struct {
 }
 
 // Level is one grid of the head. Outputs are logits of the last convolutions: for YOLOX box [N,4,h,w], objectness [N,1,h,w] and
-// classes [N,nc,h,w]; for YOLOv5 one of [N, anchors*(5+nc), h, w].
+// classes [N,nc,h,w]; for YOLOv5 one of [N, anchors*(5+nc), h, w]; for YOLOv8 distances [N, 4*bins, h, w] and classes [N,nc,h,w].
 type Level struct {
 	Stride  int
 	Anchors [][2]float32 // YOLOv5: width and height, pixels of the input
+	Bins    int          // YOLOv8: of the distribution of each distance from the cell's middle, in steps of the stride
 	Outputs []string
 }
 
 // ErrTail is returned when a network does not end as any known family does.
-var ErrTail = errors.New("the network's tail is of no known family (yolox, yolov5)")
+var ErrTail = errors.New("the network's tail is of no known family (yolox, yolov5, yolov8)")
 
 // CutTail makes the last convolutions the outputs of the model and removes all behind them. It proves itself: the head, decoded
 // as its family is, must give what the whole network gives. The model is left alone on any error.
 func CutTail(m *graph.Model, o RunOptions) (Head, error) {
-	for _, read := range []func(*graph.Model) (Head, error){readYOLOX, readYOLOv5} {
+	for _, read := range []func(*graph.Model) (Head, error){readYOLOX, readYOLOv5, readYOLOv8} {
 		head, err := read(m)
 		if errors.Is(err, ErrTail) {
 			continue
@@ -68,7 +70,7 @@ func (h *Head) outputs(g *graph.Graph) {
 	}
 }
 
-// lastConvs are the convolutions from which an output is reached without another one.
+// lastConvs are the convolutions from which an output is reached without another one, those that only take a mean left out.
 func lastConvs(g *graph.Graph) []*graph.Node {
 	x := g.Index()
 	var last []*graph.Node
@@ -80,7 +82,7 @@ func lastConvs(g *graph.Graph) []*graph.Node {
 			return
 		}
 		seen[name] = true
-		if n.Op == "Conv" {
+		if n.Op == "Conv" && meanBins(g, n) == 0 {
 			last = append(last, n)
 			return
 		}
@@ -149,9 +151,13 @@ func readYOLOv5(m *graph.Model) (Head, error) {
 
 func anchorsBehind(g *graph.Graph, name string) ([][2]float32, error) {
 	x := g.Index()
-	queue := []string{name}
+	queue, seen := []string{name}, map[string]bool{}
 	for len(queue) > 0 {
 		name, queue = queue[0], queue[1:]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
 		for _, n := range x.Consumers[name] {
 			if n.Op == "Pow" {
 				return anchorsOf(g, x.Consumers[n.Output()])
@@ -171,7 +177,7 @@ func anchorsOf(g *graph.Graph, readers []*graph.Node) ([][2]float32, error) {
 	}
 	for _, in := range readers[0].Inputs {
 		t := g.Const(in)
-		if t == nil || len(t.Shape) != 5 || t.Shape[0] != 1 || t.Shape[4] != 2 {
+		if t == nil || len(t.Shape) != 5 || t.Shape[0] != 1 || t.Shape[4] != 2 || t.Len() == 0 {
 			continue
 		}
 		v, err := t.Floats()
@@ -190,6 +196,9 @@ func anchorsOf(g *graph.Graph, readers []*graph.Node) ([][2]float32, error) {
 
 // order gives every level its stride by the shape of its outputs and puts the finest first.
 func (h *Head) order(shapes map[string][]int64, input []int64) error {
+	if h.Family == YOLOv8 {
+		h.pairUp(shapes)
+	}
 	for i := range h.Levels {
 		l := &h.Levels[i]
 		shape := shapes[l.Outputs[0]]

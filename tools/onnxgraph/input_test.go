@@ -10,7 +10,7 @@ import (
 
 const tinyGrid = "../../detect/testdata/tiny_grid.onnx"
 
-func simplified(t testing.TB, path string) (*graph.Model, *Head) {
+func withHead(t testing.TB, path string) (*graph.Model, *Head) {
 	t.Helper()
 	m := read(t, path)
 	s, err := Simplify(m, RunOptions{})
@@ -42,7 +42,7 @@ func TestSizes(t *testing.T) {
 // TestNetworkLooksAtAnotherSize: grids follow, and where the same is seen, the same is said.
 func TestNetworkLooksAtAnotherSize(t *testing.T) {
 	for _, size := range []Size{{320, 192}, {96, 128}, {32, 32}} {
-		m, head := simplified(t, tinyGrid)
+		m, head := withHead(t, tinyGrid)
 		before := m.Clone()
 		if err := SetInput(m, head, size, RunOptions{}); err != nil {
 			t.Fatal(err)
@@ -63,7 +63,7 @@ func TestNetworkLooksAtAnotherSize(t *testing.T) {
 }
 
 func TestResizeToASizeBecomesAFactor(t *testing.T) {
-	m, head := simplified(t, tinyGrid)
+	m, head := withHead(t, tinyGrid)
 	for _, n := range m.Graph.Nodes {
 		if n.Op == "Resize" {
 			m.Graph.Initializers["fixed"] = graph.NewInt64([]int64{4}, []int64{1, 8, 12, 12})
@@ -89,7 +89,7 @@ func TestWhatIsBoundToASizeIsRefused(t *testing.T) {
 	if err := SetInput(tail, nil, Size{192, 192}, RunOptions{}); err != nil {
 		t.Errorf("the size that it has: %v", err)
 	}
-	bound, head := simplified(t, tinyGrid)
+	bound, head := withHead(t, tinyGrid)
 	bound.Graph.Initializers["place"] = graph.NewFloat([]int64{1, 8, 24, 24}, ramp(8*24*24))
 	stem := bound.Graph.Producer("down8")
 	bound.Graph.Replace("down8", "placed")
@@ -119,7 +119,7 @@ func TestOpenSizesAreFixed(t *testing.T) {
 // TestCutNetworkIsTheSameEachTime: outputs too come in one order, the finest grid first.
 func TestCutNetworkIsTheSameEachTime(t *testing.T) {
 	for range 8 {
-		m, head := simplified(t, tinyGrid)
+		m, head := withHead(t, tinyGrid)
 		var names []string
 		for _, v := range m.Graph.Outputs {
 			names = append(names, v.Name)

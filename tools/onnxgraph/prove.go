@@ -82,9 +82,12 @@ func sameNumbers(a, b []float32) error {
 	return nil
 }
 
-// rows decodes a head into what its family's tail gives: [cells, 5+classes].
+// rows decodes a head into what its family's tail gives: [cells, 5+classes], for YOLOv8 [4+classes, cells].
 func (h *Head) rows(outputs map[string]onnx.Array) []float32 {
 	var rows []float32
+	if h.Family == YOLOv8 {
+		return h.yolov8Columns(outputs)
+	}
 	for _, l := range h.Levels {
 		if h.Family == YOLOX {
 			rows = l.yoloxRows(rows, outputs)

@@ -78,7 +78,7 @@ func everySecond(g *graph.Graph, n *graph.Node) (axis, start int, from string, o
 
 // plainConv tells whether a node is a convolution with constant weights, stride 1, one group, no dilation and even padding.
 func plainConv(g *graph.Graph, n *graph.Node) bool {
-	if n.Op != "Conv" || g.Initializers[n.Inputs[1]] == nil || n.Int("group", 1) != 1 {
+	if n.Op != "Conv" || g.Initializers[n.Input(1)] == nil || len(g.Initializers[n.Input(1)].Shape) != 4 || n.Int("group", 1) != 1 {
 		return false
 	}
 	for _, name := range []string{"strides", "dilations"} {
@@ -121,40 +121,4 @@ func widenKernel(g *graph.Graph, conv *graph.Node, source string, offsets [4][2]
 	g.Initializers[name] = graph.NewFloat([]int64{int64(out), int64(in), int64(2 * kh), int64(2 * kw)}, wide)
 	conv.Inputs[0], conv.Inputs[1] = source, name
 	return nil
-}
-
-// Simplify brings a model into the form that the other tools work on, by steps that do not change what it computes: float32,
-// opset 13, decode tail cut off where its family is known, Focus as a convolution.
-func Simplify(m *graph.Model, o RunOptions) (Simplified, error) {
-	var s Simplified
-	err := graph.CheckOpset(m) // before anything runs it
-	if err != nil {
-		return s, err
-	}
-	if s.Widened, err = graph.ToFloat32(m); err != nil {
-		return s, err
-	}
-	m.Graph.RemoveDead()
-	head, err := CutTail(m, o)
-	switch {
-	case err == nil:
-		s.Head = &head
-	case !isTail(err):
-		return s, err
-	}
-	if err := graph.UpgradeOpset(m); err != nil {
-		return s, err
-	}
-	if s.Focus, err = FocusToConv(m); err != nil {
-		return s, err
-	}
-	clear(m.Graph.Values)
-	return s, m.Check()
-}
-
-// Simplified says what Simplify did.
-type Simplified struct {
-	Widened int   // tensors that were float16
-	Focus   int   // stems that became one convolution
-	Head    *Head // of the model whose tail was cut off; nil where it stayed
 }

@@ -76,6 +76,10 @@ func (d *difference) add(head *onnxgraph.Head, want, got map[string]onnx.Array) 
 		return
 	}
 	for _, l := range head.Levels {
+		if l.Bins > 0 {
+			d.distances(l, want, got)
+			continue
+		}
 		if len(l.Anchors) == 0 {
 			d.grid(want[l.Outputs[1]].Data, got[l.Outputs[1]].Data, []pair{
 				{want[l.Outputs[0]].Data, got[l.Outputs[0]].Data, boxShare, false}, {want[l.Outputs[2]].Data, got[l.Outputs[2]].Data, 1, true},

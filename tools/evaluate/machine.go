@@ -1,0 +1,82 @@
+package evaluate
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/cpu"
+)
+
+// Machine names the processor that times are of, and what it has for int8: without it int8 gains little or loses.
+func Machine() string {
+	parts := []string{runtime.GOOS + "/" + runtime.GOARCH}
+	if name := processor(); name != "" {
+		parts = append([]string{name}, parts...)
+	}
+	if words, _ := wholeNumbers(); words != "" {
+		parts = append(parts, words)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// processor is its name as Linux tells it, "" elsewhere.
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(info)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// wholeNumbers says whether the processor multiplies and adds int8 in one instruction, where that can be known.
+func wholeNumbers() (words string, fast bool) {
+	switch {
+	case runtime.GOARCH == "amd64" && cpu.X86.HasAVX512VNNI:
+		return "AVX512-VNNI", true
+	case runtime.GOARCH == "amd64" && cpu.X86.HasAVXVNNI:
+		return "AVX-VNNI", true
+	case runtime.GOARCH == "amd64":
+		return "no VNNI", false
+	case runtime.GOARCH == "arm64" && cpu.ARM64.HasI8MM:
+		return "int8 matrix product", true
+	case runtime.GOARCH == "arm64" && cpu.ARM64.HasASIMDDP:
+		return "int8 dot product", true
+	case runtime.GOARCH == "arm64" && runtime.GOOS == "linux":
+		return "no int8 dot product", false
+	}
+	return "", true
+}
+
+// warnSlow names int8 models that are slower here than the first float model: int8 is worth its loss of accuracy only where it is fast.
+func (r *Report) warnSlow() {
+	var float *ModelReport
+	for i := range r.Models {
+		if float == nil && r.Models[i].Int8 == 0 {
+			float = &r.Models[i]
+		}
+	}
+	if float == nil {
+		return
+	}
+	remedy := "run the float model here"
+	if words, fast := wholeNumbers(); !fast {
+		remedy = "this processor has " + words + "; " + remedy
+		if runtime.GOARCH == "amd64" {
+			remedy += ", or quantise with --target avx2"
+		}
+	}
+	for _, m := range r.Models {
+		if m.Int8 == 0 || !(m.Network.Faster < float.Network.Faster) {
+			continue
+		}
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s computes in int8 and is slower here than %s, which is float: %sx as fast; %s",
+			m.Name, float.Name, decimal(m.Network.Faster/float.Network.Faster, 2), remedy))
+	}
+}
