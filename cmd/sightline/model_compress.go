@@ -93,6 +93,12 @@ func printCompressed(w io.Writer, out string, r compress.Report) error {
 	if p := r.Pruned; p != nil {
 		fmt.Fprintf(w, "  %d of %d weights are zero, repaired: %v\n", p.Zeros, p.Weights, p.Repaired)
 	}
+	if c := r.Cut; c != nil {
+		fmt.Fprintf(w, "  channels cut out, repaired by %s: %.1f %% of the multiply-adds saved\n", c.Repair, 100*float64(c.MACsBefore-c.MACs)/float64(max(1, c.MACsBefore)))
+	}
+	if q := r.Dynamic; q != nil {
+		fmt.Fprintf(w, "  %d of %d layers on whole numbers, with ranges found while it runs\n", q.Int8Layers, q.Layers)
+	}
 	if q := r.Quantised; q != nil {
 		fmt.Fprintf(w, "  %d of %d convolutions in int8, %.1f %% of the multiply-adds\n", q.Int8Convs, q.Convs, 100*q.Int8MACs)
 	}

@@ -47,7 +47,7 @@ processors the network is slower than in float; it is timed here, and the card s
 	flags.StringVar(&f.eval, "eval", "", "`DIR` with images/ and instances.json in COCO form")
 	flags.Float64Var(&f.maxDrop, "max-drop", 0.7, "largest drop of AP on --eval, in points")
 	flags.StringVar(&f.measure, "measure", "", "`DIR` in COCO form on which the card's figures are measured")
-	flags.StringVar(&f.target, "target", "cpu", "cpu, or avx2 for x86-64 without VNNI")
+	flags.StringVar(&f.target, "target", "cpu", "cpu, arm64, or avx2 for x86-64 without VNNI")
 	f.input.add(flags)
 	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")

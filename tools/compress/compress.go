@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
@@ -40,16 +41,19 @@ func (o Options) Check() error {
 
 // Report says what was done and what came of it.
 type Report struct {
-	Recipe      Recipe           `json:"recipe"`
-	Input       Resized          `json:"input"`
-	Calibration *Calibration     `json:"calibration,omitempty"`
-	Pruned      *prune.Report    `json:"pruned,omitempty"`
-	Quantised   *quantize.Report `json:"quantised,omitempty"`
-	Sizes       Pair[Sizes]      `json:"sizes"`
-	Checked     *Checked         `json:"checked,omitempty"`
-	Measured    *Figures         `json:"measured,omitempty"`
-	Machine     Machine          `json:"machine"`
-	SHA256      string           `json:"sha256"` // of the new model file
+	Recipe      Recipe                  `json:"recipe"`
+	Input       Resized                 `json:"input"`
+	Calibration *Calibration            `json:"calibration,omitempty"`
+	Pruned      *prune.Report           `json:"pruned,omitempty"`
+	Cut         *prune.ChannelReport    `json:"cut,omitempty"` // of channels
+	Quantised   *quantize.Report        `json:"quantised,omitempty"`
+	Dynamic     *quantize.DynamicReport `json:"dynamic,omitempty"`
+	Barriers    []string                `json:"barriers,omitempty"` // operators that are not known here, and were left alone
+	Sizes       Pair[Sizes]             `json:"sizes"`
+	Checked     *Checked                `json:"checked,omitempty"`
+	Measured    *Figures                `json:"measured,omitempty"`
+	Machine     Machine                 `json:"machine"`
+	SHA256      string                  `json:"sha256"` // of the new model file
 }
 
 // Resized is the input before and after, width x height.
@@ -119,7 +123,10 @@ func (w *work) open() (err error) {
 	if w.original, err = bundle.Open(w.in, w.o.Recipe.size()); err != nil {
 		return err
 	}
-	w.model = w.original.Model
+	w.model, w.report.Barriers = w.original.Model, w.original.Barriers
+	if len(w.report.Barriers) > 0 && w.o.Warn != nil {
+		w.o.Warn("operators that are not known here, and stay as they are: " + strings.Join(w.report.Barriers, ", "))
+	}
 	spec := w.original.Spec
 	w.report.Input = Resized{fmt.Sprintf("%dx%d", before.Width, before.Height), fmt.Sprintf("%dx%d", spec.Width, spec.Height)}
 	w.card = w.original.Card(w.o.URL, w.o.Licence, w.o.Command)
@@ -149,29 +156,36 @@ func (w *work) prune(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	if p.Method == Channel {
-		return errors.New("prune.method channel is not known to this version: use unstructured")
-	}
-	o := prune.UnstructuredOptions{Amount: p.Amount, PerLayer: p.Scope == "layer", Progress: w.o.Progress}
-	if p.Repair != "none" {
-		set, err := w.pictures(ctx, p.Pictures)
-		if err != nil {
+	var set *calibrate.Set
+	if p.Repair != prune.RepairNone || p.Method == Channel {
+		var err error
+		if set, err = w.pictures(ctx, p.Pictures); err != nil {
 			return err
 		}
-		o.Calibration = set
 	}
-	m, report, err := prune.Unstructured(ctx, w.model, o)
-	if err != nil {
+	if p.Method == Channel {
+		m, report, err := prune.Channel(ctx, w.model, prune.ChannelOptions{
+			Amount: p.Amount, Round: p.Round, Importance: p.Importance, Repair: p.Repair, Head: w.original.Head, Calibration: set, Progress: w.o.Progress,
+		})
+		w.model, w.report.Cut = m, &report
 		return err
 	}
+	m, report, err := prune.Unstructured(ctx, w.model, prune.UnstructuredOptions{
+		Amount: p.Amount, PerLayer: p.Scope == "layer", Calibration: set, Progress: w.o.Progress,
+	})
 	w.model, w.report.Pruned = m, &report
-	return nil
+	return err
 }
 
 func (w *work) quantize(ctx context.Context) error {
 	q := w.o.Recipe.Quantize
-	if q == nil {
+	switch {
+	case q == nil:
 		return nil
+	case q.Mode == Dynamic:
+		m, report, err := quantize.Dynamic(w.model, quantize.DynamicOptions{Target: q.Target})
+		w.model, w.report.Dynamic = m, &report
+		return err
 	}
 	set, err := w.pictures(ctx, q.Pictures)
 	if err != nil {
@@ -185,11 +199,8 @@ func (w *work) quantize(ctx context.Context) error {
 		}
 	}
 	m, report, err := quantize.Static(ctx, w.model, w.original.Head, w.original.Spec, o)
-	if err != nil {
-		return err
-	}
 	w.model, w.report.Quantised = m, &report
-	return nil
+	return err
 }
 
 // cardWithReport is the card as it lies beside the file.
@@ -203,7 +214,13 @@ func (w *work) cardWithReport() models.Card {
 	}
 	add("calibration", r.Calibration != nil, r.Calibration)
 	add("pruned", r.Pruned != nil, r.Pruned)
+	add("cut", r.Cut != nil, r.Cut)
 	add("quantised", r.Quantised != nil, r.Quantised)
+	if r.Quantised != nil {
+		add("sensitivity", true, r.Quantised.Sensitivity())
+	}
+	add("dynamic", r.Dynamic != nil, r.Dynamic)
+	add("barriers", len(r.Barriers) > 0, r.Barriers)
 	add("checked", r.Checked != nil, r.Checked)
 	add("measured", r.Measured != nil, r.Measured)
 	return c

@@ -137,6 +137,10 @@ func TestOneStepAlone(t *testing.T) {
 	for text, want := range map[string]func(Report) bool{
 		"input: 96":                          func(r Report) bool { return r.Sizes.This.MACs*4 == r.Sizes.Original.MACs },
 		"prune: {amount: 0.5, repair: none}": func(r Report) bool { return r.Sizes.This.Sparsity > 0.45 && r.Calibration == nil },
+		"prune: {method: channel, amount: 0.2, round: 1, pictures: 3}": func(r Report) bool {
+			return r.Sizes.This.MACs < r.Sizes.Original.MACs*9/10 && r.Cut != nil && r.Calibration.Pictures == 3
+		},
+		"quantize: {mode: dynamic}": func(r Report) bool { return r.Dynamic.Int8Layers > 0 && r.Calibration == nil && r.Quantised == nil },
 		"quantize: {pictures: 3}": func(r Report) bool {
 			return r.Sizes.This.Int8 > 0.5 && r.Calibration.Pictures == 3 && r.Measured == nil
 		},
@@ -147,7 +151,7 @@ func TestOneStepAlone(t *testing.T) {
 		if err != nil || !want(r) {
 			t.Errorf("%s: %+v, %v", text, r, err)
 		}
-		if few := len(warned) == 1 && strings.Contains(warned[0], "only 3 pictures"); few != (r.Quantised != nil) {
+		if few := len(warned) == 1 && strings.Contains(warned[0], "only 3 pictures"); few != (r.Quantised != nil || r.Cut != nil) {
 			t.Errorf("%s: warnings %q", text, warned)
 		}
 	}
@@ -185,7 +189,6 @@ func TestNothingIsLeftWhenItFails(t *testing.T) {
 		"canceled":    {cancelled, "input: 96", data},
 		"nowhere":     {t.Context(), "quantize:", "nowhere"},
 		"export it":   {t.Context(), "input: 96", ""},
-		"not known":   {t.Context(), "prune: {method: channel, amount: 0.1}", data},
 		"no JPEG, PN": {t.Context(), "quantize:", t.TempDir()},
 	} {
 		in := wide

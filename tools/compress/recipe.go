@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/tools/prune"
 	"github.com/sightline/sightline/tools/quantize"
 )
 
@@ -33,13 +34,21 @@ const (
 
 // Prune says what is left out.
 type Prune struct {
-	Method   string  `yaml:"method" json:"method"`
-	Amount   float64 `yaml:"amount" json:"amount"`                   // share of the weights (unstructured) or of the multiply-adds (channel)
-	Scope    string  `yaml:"scope,omitempty" json:"scope,omitempty"` // unstructured: global (default) or layer
-	Repair   string  `yaml:"repair" json:"repair"`                   // ls (default), mix (channel) or none
-	Round    int     `yaml:"round,omitempty" json:"round,omitempty"` // channel: widths are multiples of it
-	Pictures int     `yaml:"pictures" json:"pictures"`               // for repair, at most
+	Method string  `yaml:"method" json:"method"`
+	Amount float64 `yaml:"amount" json:"amount"`                   // share of the weights (unstructured) or of the multiply-adds (channel)
+	Scope  string  `yaml:"scope,omitempty" json:"scope,omitempty"` // unstructured: global (default) or layer
+	Repair string  `yaml:"repair" json:"repair"`                   // ls (default), mix (channel) or none
+	Round  int     `yaml:"round,omitempty" json:"round,omitempty"` // channel: widths are multiples of it; 0: see prune.ChannelOptions
+	// Importance is how channel orders channels: obs (default), data or l1.
+	Importance string `yaml:"importance,omitempty" json:"importance,omitempty"`
+	Pictures   int    `yaml:"pictures" json:"pictures"` // to learn from, at most
 }
+
+// The ways of quantising.
+const (
+	Static  = "static"  // ranges are found beforehand, on pictures
+	Dynamic = "dynamic" // ranges are found while the network runs: a small file, that is slower on most processors
+)
 
 // Quantize says how the network becomes int8.
 type Quantize struct {
@@ -59,7 +68,7 @@ func defaultPrune() *Prune {
 }
 
 func defaultQuantize() *Quantize {
-	return &Quantize{Mode: "static", Target: quantize.CPU, Pictures: 300}
+	return &Quantize{Mode: Static, Target: quantize.CPU, Pictures: 300}
 }
 
 // problem is a rule that a recipe breaks.
@@ -83,8 +92,10 @@ func (r Recipe) problems() []problem {
 		p.problems(that)
 	}
 	if q := r.Quantize; q != nil {
-		that(q.Mode == "static", "quantize.mode", "must be static, is %.40q", q.Mode)
-		that(q.Target == quantize.CPU || q.Target == quantize.AVX2, "quantize.target", "must be cpu or avx2, is %.40q", q.Target)
+		that(q.Mode == Static || q.Mode == Dynamic, "quantize.mode", "must be static or dynamic, is %.40q", q.Mode)
+		targets := []string{quantize.CPU, quantize.AVX2, quantize.ARM64}
+		that(slices.Contains(targets, q.Target), "quantize.target", "must be cpu, avx2 or arm64, is %.40q", q.Target)
+		that(q.Mode != Dynamic || q.MaxDrop == nil, "quantize.max_drop", "is for the mode static alone: use check.max_drop")
 		that(q.Pictures > 0, "quantize.pictures", "must be above 0, is %d", q.Pictures)
 		that(q.MaxDrop == nil || sound(*q.MaxDrop), "quantize.max_drop", "must be 0 to 100 points")
 	}
@@ -104,9 +115,12 @@ func (p Prune) problems(that func(ok bool, key, format string, args ...any)) {
 		repairs = []string{"ls", "mix", "none"}
 		that(p.Scope == "", "prune.scope", "is for the method unstructured alone")
 		that(p.Round >= 0 && p.Round <= 64, "prune.round", "must be 1 to 64, is %d", p.Round)
+		orders := []string{"", prune.OBS, prune.Data, prune.L1}
+		that(slices.Contains(orders, p.Importance), "prune.importance", "must be obs, data or l1, is %.40q", p.Importance)
 	} else {
 		that(slices.Contains([]string{"", "global", "layer"}, p.Scope), "prune.scope", "must be global or layer, is %.40q", p.Scope)
 		that(p.Round == 0, "prune.round", "is for the method channel alone")
+		that(p.Importance == "", "prune.importance", "is for the method channel alone")
 	}
 	that(slices.Contains(repairs, p.Repair), "prune.repair", "must be one of %s, is %.40q", strings.Join(repairs, ", "), p.Repair)
 }
@@ -115,7 +129,7 @@ func sound(points float64) bool { return points >= 0 && points <= 100 && !math.I
 
 // NeedsPictures tells whether a step learns from pictures.
 func (r Recipe) NeedsPictures() bool {
-	return r.Quantize != nil && r.Quantize.Mode == "static" || r.Prune != nil && (r.Prune.Repair != "none" || r.Prune.Method == Channel)
+	return r.Quantize != nil && r.Quantize.Mode == Static || r.Prune != nil && (r.Prune.Repair != "none" || r.Prune.Method == Channel)
 }
 
 // NeedsMarks tells whether a step measures accuracy.

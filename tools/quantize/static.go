@@ -121,12 +121,12 @@ func (o StaticOptions) check(m *graph.Model) (top float64, err error) {
 		return 0, errors.New("the model has no convolutions: there is nothing to gain")
 	case o.Calibration == nil || o.Calibration.Len() == 0:
 		return 0, errors.New("calibration pictures are needed; name a folder with --calib")
-	case o.Target == "" || o.Target == CPU:
+	case o.Target == "" || o.Target == CPU || o.Target == ARM64:
 		return 127, nil
 	case o.Target == AVX2:
 		return 63, nil
 	}
-	return 0, fmt.Errorf("target %.40q: must be cpu or avx2", o.Target)
+	return 0, fmt.Errorf("target %.40q: must be cpu, avx2 or arm64", o.Target)
 }
 
 func (s *static) quantise(ctx context.Context) (*graph.Model, error) {
