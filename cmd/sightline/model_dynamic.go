@@ -49,7 +49,7 @@ func (f quantizeFlags) dynamic(cmd *cobra.Command, in, out string) error {
 		return fmt.Errorf("%s: %w", in, err)
 	}
 	card := original.Card(f.origin.url, f.origin.licence, f.command(in, out))
-	card.Report = map[string]any{}
+	card.Report = map[string]any{"target": f.target}
 	warnBarriers(cmd, original.Barriers, card.Report)
 	report, err := f.race(cmd, in, q, card)
 	if err != nil {

@@ -47,7 +47,7 @@ processors the network is slower than in float; it is timed here, and the card s
 	flags.StringVar(&f.eval, "eval", "", "`DIR` with images/ and instances.json in COCO form")
 	flags.Float64Var(&f.maxDrop, "max-drop", 0.7, "largest drop of AP on --eval, in points")
 	flags.StringVar(&f.measure, "measure", "", "`DIR` in COCO form on which the card's figures are measured")
-	flags.StringVar(&f.target, "target", "cpu", "cpu, arm64, or avx2 for x86-64 without VNNI")
+	flags.StringVar(&f.target, "target", "cpu", "cpu, avx2 (x86-64 without VNNI), arm64, or trt (a file for TensorRT)")
 	f.input.add(flags)
 	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
@@ -82,7 +82,11 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 			return err
 		}
 	}
-	q, report, err := quantize.Static(cmd.Context(), original.Model, original.Head, original.Spec, options)
+	quantise := quantize.Static
+	if f.target == quantize.TensorRT {
+		quantise = quantize.ForTensorRT
+	}
+	q, report, err := quantise(cmd.Context(), original.Model, original.Head, original.Spec, options)
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
@@ -90,7 +94,7 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	if err != nil {
 		return err
 	}
-	card.Report = map[string]any{"quantised": report, "sensitivity": report.Sensitivity(), "machine": machine}
+	card.Report = map[string]any{"target": f.target, "quantised": report, "sensitivity": report.Sensitivity(), "machine": machine}
 	warnBarriers(cmd, original.Barriers, card.Report)
 	if f.measure != "" {
 		if card.Report["measured"], err = compress.Measure(cmd.Context(), in, q, card, f.measure, options.Progress); err != nil {
@@ -121,6 +125,11 @@ func (f quantizeFlags) print(cmd *cobra.Command, r quantize.Report, out string) 
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 	}
 	w := cmd.OutOrStdout()
+	if f.target == quantize.TensorRT {
+		fmt.Fprintf(w, "%s\n  %d of %d convolutions marked for int8, %.1f %% of the multiply-adds\n", out, r.Int8Convs, r.Convs, 100*r.Int8MACs)
+		fmt.Fprintf(w, "  %d parts stay float, error of the outputs %.4f; speed was not measured: that needs a GPU\n", len(r.Islands), r.Error)
+		return nil
+	}
 	fmt.Fprintf(w, "%s\n  %d of %d convolutions in int8, %.1f %% of the multiply-adds\n", out, r.Int8Convs, r.Convs, 100*r.Int8MACs)
 	fmt.Fprintf(w, "  %d parts stay float, error of the outputs %.4f, biases corrected: %v\n", len(r.Islands), r.Error, r.Corrected)
 	return nil

@@ -198,7 +198,11 @@ func (w *work) quantize(ctx context.Context) error {
 			return err
 		}
 	}
-	m, report, err := quantize.Static(ctx, w.model, w.original.Head, w.original.Spec, o)
+	quantise := quantize.Static
+	if q.Target == quantize.TensorRT {
+		quantise = quantize.ForTensorRT
+	}
+	m, report, err := quantise(ctx, w.model, w.original.Head, w.original.Spec, o)
 	w.model, w.report.Quantised = m, &report
 	return err
 }

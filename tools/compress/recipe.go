@@ -93,8 +93,9 @@ func (r Recipe) problems() []problem {
 	}
 	if q := r.Quantize; q != nil {
 		that(q.Mode == Static || q.Mode == Dynamic, "quantize.mode", "must be static or dynamic, is %.40q", q.Mode)
-		targets := []string{quantize.CPU, quantize.AVX2, quantize.ARM64}
-		that(slices.Contains(targets, q.Target), "quantize.target", "must be cpu, avx2 or arm64, is %.40q", q.Target)
+		targets := []string{quantize.CPU, quantize.AVX2, quantize.ARM64, quantize.TensorRT}
+		that(slices.Contains(targets, q.Target), "quantize.target", "must be cpu, avx2, arm64 or trt, is %.40q", q.Target)
+		that(q.Mode != Dynamic || q.Target != quantize.TensorRT, "quantize.target", "trt is for the mode static alone")
 		that(q.Mode != Dynamic || q.MaxDrop == nil, "quantize.max_drop", "is for the mode static alone: use check.max_drop")
 		that(q.Pictures > 0, "quantize.pictures", "must be above 0, is %d", q.Pictures)
 		that(q.MaxDrop == nil || sound(*q.MaxDrop), "quantize.max_drop", "must be 0 to 100 points")

@@ -54,12 +54,16 @@ func wholeNumbers() (words string, fast bool) {
 	return "", true
 }
 
-// warnSlow names int8 models that are slower here than the first float model: int8 is worth its loss of accuracy only where it is fast.
+// warnSlow names int8 models that are slower here than the first float model, or that do not compute in int8 at all: int8 is worth its
+// loss of accuracy only where it is fast.
 func (r *Report) warnSlow() {
 	var float *ModelReport
 	for i := range r.Models {
-		if float == nil && r.Models[i].Int8 == 0 {
-			float = &r.Models[i]
+		m := &r.Models[i]
+		if m.Int8 == 0 && len(m.Ranges) > 0 {
+			r.Warnings = append(r.Warnings, m.Name+" holds int8, but onnxruntime computes all of it in float here: it is made for another target, and its times here say nothing of that")
+		} else if float == nil && m.Int8 == 0 {
+			float = m
 		}
 	}
 	if float == nil {

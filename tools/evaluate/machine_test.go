@@ -37,6 +37,10 @@ func TestSlowInt8IsWarnedOf(t *testing.T) {
 	if only.warnSlow(); len(only.Warnings) > 0 {
 		t.Errorf("without a float model: %q", only.Warnings)
 	}
+	elsewhere := Report{Models: []ModelReport{{Name: "trt", Size: Size{Ranges: []Range{{"x", -1, 1}}}, Network: Latency{1, 1, 1, 1}}, model("float", 0, 2), model("int8", 0.9, 1.5)}}
+	if elsewhere.warnSlow(); len(elsewhere.Warnings) != 2 || !strings.Contains(elsewhere.Warnings[0], "trt holds int8, but") || !strings.Contains(elsewhere.Warnings[1], "than float") {
+		t.Errorf("%q", elsewhere.Warnings)
+	}
 	// Against the first float model also where that is not the first of all.
 	later := Report{Models: []ModelReport{model("int8", 0.9, 1), model("float", 0, 1.25)}}
 	if later.warnSlow(); len(later.Warnings) != 1 || !strings.Contains(later.Warnings[0], "0.80x") {

@@ -2,9 +2,17 @@ package onnxgraph
 
 import (
 	"fmt"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/sightline/sightline/detect"
+	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/picture"
 )
 
 const testBins, testClasses = 4, 3
@@ -23,6 +31,12 @@ func yolov8Model(classes int64, joined, corners bool) *graph.Model {
 		b.conv(b.conv(name("p"), name("f"), 3, 8, 1), name("sides"), 8, 4*testBins, 1)
 		b.conv(name("f"), name("scores"), 8, classes, 1)
 		flat := func(from string, channels int64) string {
+			if joined { // computes the batch, from a tensor whose numbers do not matter
+				b.op("Shape", from+"_size", nil, name("f"))
+				b.op("Gather", from+"_batch", nil, from+"_size", b.ints(from+"_first", 0))
+				b.op("Concat", from+"_shape", axis(0), from+"_batch", b.ints(from+"_rest", channels, w*w))
+				return b.op("Reshape", from+"_flat", nil, from, from+"_shape")
+			}
 			return b.op("Reshape", from+"_flat", nil, from, b.ints(from+"_shape", 1, channels, w*w))
 		}
 		if joined {
@@ -102,5 +116,67 @@ func TestTailThatGivesCornersStays(t *testing.T) {
 	nodes := len(m.Graph.Nodes)
 	if _, err := CutTail(m, RunOptions{}); !isTail(err) || len(m.Graph.Nodes) != nodes {
 		t.Errorf("%v", err)
+	}
+}
+
+// detected writes a model with its card inside and gives what a detector finds with it.
+func detected(t *testing.T, m *graph.Model, head []models.Level) []bus.Object {
+	t.Helper()
+	fill := uint8(114)
+	card := models.Card{
+		Schema: models.CardSchema, Family: models.YOLOv8, Head: head, Labels: []string{"a", "b", "c"}, Licence: "Apache-2.0", Command: "none",
+		Input:  models.CardInput{Width: 64, Height: 64, Channels: "rgb", Range: 1, Place: "centre", Fill: &fill},
+		Origin: models.CardOrigin{URL: "file:none", SHA256: strings.Repeat("0", 64)},
+	}
+	inside, err := card.Marshal(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Metadata = map[string]string{models.MetadataKey: string(inside)}
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	if err := m.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	e, err := detect.Open(detect.Config{Model: path, Score: 0.4, Workers: 1}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	pic := picture.New(96, 64)
+	for _, plane := range [][]byte{pic.Y, pic.U, pic.V} {
+		for i := range plane {
+			plane[i] = byte(128 + 100*math.Sin(float64(i)*0.37))
+		}
+	}
+	r, err := e.Detect(t.Context(), pic, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Objects
+}
+
+// TestDetectorFindsTheSameWithoutTheTail: from the picture to the objects.
+func TestDetectorFindsTheSameWithoutTheTail(t *testing.T) {
+	whole := yolov8Model(testClasses, true, false)
+	whole.Graph.Outputs[0].Shape = []int64{1, 4 + testClasses, 84}
+	cut := whole.Clone()
+	s, err := Simplify(cut, RunOptions{})
+	if err != nil || s.Head == nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	var head []models.Level
+	for _, l := range s.Head.Levels {
+		head = append(head, models.Level(l))
+	}
+	want, got := detected(t, whole, nil), detected(t, cut, head)
+	if len(want) == 0 || len(want) != len(got) {
+		t.Fatalf("%d objects of the whole, %d of the cut network", len(want), len(got))
+	}
+	for i, w := range want {
+		for k := range w.Box {
+			if d := math.Abs(float64(w.Box[k] - got[i].Box[k])); d > 0.1 || w.Label != got[i].Label {
+				t.Errorf("object %d is %+v, want %+v", i, got[i], w)
+			}
+		}
 	}
 }

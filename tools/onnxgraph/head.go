@@ -78,7 +78,7 @@ func lastConvs(g *graph.Graph) []*graph.Node {
 	var back func(name string)
 	back = func(name string) {
 		n := x.Producer[name]
-		if seen[name] || n == nil {
+		if seen[name] || n == nil || n.Op == "Shape" { // of a shape no numbers come
 			return
 		}
 		seen[name] = true

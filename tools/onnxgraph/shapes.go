@@ -148,11 +148,39 @@ func settleShapes(m *graph.Model) int {
 			node.Outputs[0] = g.Fresh(name + "_settled")
 			g.Initializers[name] = graph.NewInt64([]int64{int64(len(shape))}, shape)
 			n++
+		case node.Op == "Gather" && !g.IsOutput(node.Output()):
+			n += settleGather(g, node, shapes)
 		case node.Op == "Resize" && len(node.Inputs) == 4 && m.Opset() >= 13:
 			n += settleResize(g, node, shapes[node.Inputs[0]], shapes[node.Output()])
 		}
 	}
 	return n
+}
+
+// settleGather takes sizes out of a shape of which others may follow the batch.
+func settleGather(g *graph.Graph, n *graph.Node, shapes map[string][]int64) int {
+	from, index := g.Producer(n.Inputs[0]), g.Const(n.Input(1))
+	if from == nil || from.Op != "Shape" || len(from.Attrs) > 0 || n.Int("axis", 0) != 0 || index == nil {
+		return 0
+	}
+	shape := shapes[from.Inputs[0]]
+	places, err := index.Int64s()
+	if err != nil {
+		return 0
+	}
+	for i, at := range places {
+		if at < 0 {
+			at += int64(len(shape))
+		}
+		if at < 0 || at >= int64(len(shape)) || shape[at] < 0 {
+			return 0
+		}
+		places[i] = shape[at]
+	}
+	name := n.Output()
+	n.Outputs[0] = g.Fresh(name + "_settled")
+	g.Initializers[name] = graph.NewInt64(index.Shape, places)
+	return 1
 }
 
 // settleResize goes by whole factors only: others round.

@@ -67,14 +67,14 @@ func (s *Simplified) clean(m *graph.Model, o RunOptions) error {
 	return err
 }
 
-// settle computes what follows from the size of the input, where the file fixes that and something asks for it.
+// settle computes what follows from the size of the input, where the file fixes that and something asks for it. The batch may be any.
 func (s *Simplified) settle(m *graph.Model, o RunOptions) error {
 	asks := false
 	for _, n := range m.Graph.Nodes {
 		asks = asks || n.Op == "Shape" || n.Op == "Resize" && len(n.Inputs) == 4
 	}
-	if len(m.Graph.Inputs) != 1 || !fixed(m.Graph.Inputs[0].Shape) || !asks {
-		return nil
+	if _, err := m.InputShape(); err != nil || !asks {
+		return nil //nolint:nilerr // an input of any size settles nothing
 	}
 	if err := InferShapes(m, o); err != nil {
 		return err

@@ -235,6 +235,27 @@ func TestSizesThatFollowFromTheInputAreSettled(t *testing.T) {
 	}
 }
 
+// TestSizesThatTheBatchDoesNotTouchAreSettled: half of the channels, as exporters compute it.
+func TestSizesThatTheBatchDoesNotTouchAreSettled(t *testing.T) {
+	b := newBuilder(-1, 3, 8, 8)
+	b.conv("x", "a", 3, 4, 1)
+	b.op("Shape", "s", nil, "a")
+	b.g.Initializers["one"] = graph.NewInt64(nil, []int64{1})
+	b.op("Gather", "channels", nil, "s", "one")
+	b.op("Div", "half", nil, "channels", b.ints("two", 2))
+	b.op("Slice", "first", nil, "a", b.ints("from", 0), "half", b.ints("axis", 1))
+	b.op("Gather", "batch", nil, "s", b.ints("last", -4))
+	b.op("Concat", "shape", map[string]graph.Attr{"axis": graph.IntAttr(0)}, "batch", b.ints("rest", -1))
+	b.op("Reshape", "y", nil, "first", "shape")
+	m, _ := simplified(t, b.gives("y"), []int64{2, 3, 8, 8})
+	if ops(m) != "Concat Conv Gather Reshape Shape Slice" {
+		t.Errorf("left %s", ops(m))
+	}
+	if half := m.Graph.Initializers["half"]; half == nil {
+		t.Error("half of the channels is computed anew for every picture")
+	}
+}
+
 // TestUnknownOperatorsAreBarriers: what is around them is simplified, they are named, and what a subgraph reads stays.
 func TestUnknownOperatorsAreBarriers(t *testing.T) {
 	inner := newBuilder()

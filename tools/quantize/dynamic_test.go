@@ -130,6 +130,31 @@ func TestChannelsDoNotShareAScale(t *testing.T) {
 	}
 }
 
+// TestEveryOpsetIsQuantised: from the oldest to the newest that is taken, onnxruntime finds the same int8.
+func TestEveryOpsetIsQuantised(t *testing.T) {
+	set := calibration(t, pictures(t, 4, nil))
+	for opset, ir := range map[int64]int64{11: 6, 13: 7, 17: 8, 21: 10, 23: 11} {
+		m := network(1)
+		m.Opsets[""], m.IRVersion = opset, ir
+		if _, err := onnxgraph.Simplify(m, onnxgraph.RunOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, report, err := Static(t.Context(), m, nil, spec, StaticOptions{Calibration: set, Threads: 1}); err != nil || report.Int8Convs < 2 {
+			t.Errorf("opset %d: %d convolutions in int8, %v", opset, report.Int8Convs, err)
+		}
+		if _, report, err := Dynamic(m, DynamicOptions{}); err != nil || report.Int8Layers != 2 {
+			t.Errorf("opset %d: %+v, %v", opset, report, err)
+		}
+	}
+	for _, opset := range []int64{7, 10, 24} {
+		m := network(1)
+		m.Opsets[""] = opset
+		if _, err := onnxgraph.Simplify(m, onnxgraph.RunOptions{}); err == nil {
+			t.Errorf("opset %d is taken", opset)
+		}
+	}
+}
+
 // TestSensitivityNamesWhatStaysFloat: what the card keeps of a ranking.
 func TestSensitivityNamesWhatStaysFloat(t *testing.T) {
 	r := Report{Islands: []string{"a"}, Units: []Unit{{"a", 0.123456}, {"b", 1e-7}}}

@@ -126,7 +126,7 @@ func (o StaticOptions) check(m *graph.Model) (top float64, err error) {
 	case o.Target == AVX2:
 		return 63, nil
 	}
-	return 0, fmt.Errorf("target %.40q: must be cpu, avx2 or arm64", o.Target)
+	return 0, fmt.Errorf("target %.40q: must be cpu, avx2, arm64 or trt", o.Target)
 }
 
 func (s *static) quantise(ctx context.Context) (*graph.Model, error) {
