@@ -69,7 +69,7 @@ func SetInput(m *graph.Model, head *Head, s Size, o RunOptions) error {
 		return nil
 	}
 	if head == nil {
-		return fmt.Errorf("the decode tail of this network is bound to %dx%d and of no family that can be cut off (yolox, yolov5): export it with %s instead",
+		return fmt.Errorf("the decode tail of this network is bound to %dx%d and of no family that can be cut off (yolox, yolov5, yolov8): export it with %s instead",
 			old[3], old[2], s)
 	}
 	resized := m.Clone()
