@@ -31,6 +31,7 @@ type Card struct {
 	Origin  CardOrigin     `yaml:"origin"`
 	SHA256  string         `yaml:"sha256,omitempty"` // of the .onnx file
 	Command string         `yaml:"command"`          // that made the file from the original
+	Recipe  map[string]any `yaml:"recipe,omitempty"` // that the command followed, whole; see tools/compress
 	Report  map[string]any `yaml:"report,omitempty"` // what was measured
 }
 

@@ -23,7 +23,7 @@ func (s *Spec) describe(file *onnxFile, card *Card) error {
 	}
 	if card != nil {
 		s.Family, s.Labels, s.Layout, s.Licence = card.Family, card.Labels, card.layout(), card.Licence
-		s.Width, s.Height, s.Head = card.Input.Width, card.Input.Height, card.Head
+		s.Width, s.Height, s.Head, s.Origin = card.Input.Width, card.Input.Height, card.Head, card.Origin
 		return errors.Join(s.checkInput(input), s.checkOutput(file))
 	}
 	if err := s.readMetadata(file, input); err != nil {

@@ -149,6 +149,37 @@ func cardBeside(model, sum string) (*Card, error) {
 	return &card, nil
 }
 
+// ReadCard gives the card of a model, the one beside it or the one that it carries; nil where there is none. It checks the card, not
+// the model: see Load.
+func ReadCard(path string) (*Card, error) {
+	card, err := readCard(path)
+	if err != nil {
+		return nil, fmt.Errorf("read card of %s: %w", path, err)
+	}
+	return card, nil
+}
+
+func readCard(path string) (*Card, error) {
+	real, err := inFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readLimited(real, maxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	card, err := cardBeside(path, hex.EncodeToString(sum[:]))
+	if card != nil || err != nil {
+		return card, err
+	}
+	file, err := parseONNX(data)
+	if err != nil {
+		return nil, fileFault(err, len(data))
+	}
+	return cardInside(file)
+}
+
 // check refuses numbers that lie outside the model's folder: onnxruntime would read whatever file is named there.
 func (x external) check(folder string) error {
 	rule := func(found string) error {

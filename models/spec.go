@@ -74,7 +74,8 @@ type Spec struct {
 	Batch   int // fixed batch of the file; 0: any
 	Labels  []string
 	Layout  Layout
-	Licence string // as its card says, "" where there is none
+	Licence string     // as its card says, "" where there is none
+	Origin  CardOrigin // as its card says: what it was made from, or itself
 	Source  Source
 
 	Input  string  // name of the input tensor, [N, 3, Height, Width] float32

@@ -182,7 +182,8 @@ func (r *reader) mapping(n *yaml.Node, key string) (map[string]*yaml.Node, bool)
 }
 
 func (r *reader) scalar(n *yaml.Node, v reflect.Value, key string) {
-	if err := n.Decode(v.Addr().Interface()); err != nil {
+	cut := v.Kind() == reflect.Int && n.Tag == "!!float" // the library would take the whole part
+	if err := n.Decode(v.Addr().Interface()); err != nil || cut {
 		r.fault(n.Line, key, fmt.Sprintf("must be %s, is %s", wanted(v.Type()), describe(n)))
 	}
 }

@@ -73,6 +73,7 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 // interruptible gives a context that the first signal ends, for a graceful stop; the second signal ends the process.
 func interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of that write, not the end of the process
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -19,17 +17,17 @@ func newModel() *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPrune(), newQuantize(), newEval())
+	cmd.AddCommand(newList(), newInspect(), newPull(), newCompress(), newPrune(), newQuantize(), newEval())
 	return cmd
 }
 
 // warnBarriers names operators that the tools leave alone, and notes them in the report.
-func warnBarriers(cmd *cobra.Command, s onnxgraph.Simplified, report map[string]any) {
-	if len(s.Barriers) == 0 {
+func warnBarriers(cmd *cobra.Command, barriers []string, report map[string]any) {
+	if len(barriers) == 0 {
 		return
 	}
-	report["barriers"] = s.Barriers
-	fmt.Fprintf(cmd.ErrOrStderr(), "sightline: operators that are not known here, and stay as they are: %s\n", strings.Join(s.Barriers, ", "))
+	report["barriers"] = barriers
+	fmt.Fprintf(cmd.ErrOrStderr(), "sightline: operators that are not known here, and stay as they are: %s\n", strings.Join(barriers, ", "))
 }
 
 // originFlags say of the original what its card does not.
@@ -40,19 +38,38 @@ func (f *originFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.url, "origin", "", "`URL` of the original, where its card does not say it")
 }
 
-func (f originFlags) of(in string, spec models.Spec) models.CardOrigin {
-	if f.url != "" {
-		return models.CardOrigin{URL: f.url, SHA256: spec.SHA256}
-	}
-	return models.CardOrigin{URL: "file:" + filepath.Base(in), SHA256: spec.SHA256}
+// sizeFlag is what a network shall look at.
+type sizeFlag struct{ onnxgraph.Size }
+
+func (f *sizeFlag) add(flags *pflag.FlagSet) {
+	flags.Var(f, "input", "what the network looks at: `PIXELS`, or width x height such as 640x384; multiples of 32 (default: the original's)")
 }
 
-func (f originFlags) licenceOf(spec models.Spec) string {
-	switch {
-	case f.licence != "":
-		return f.licence
-	case spec.Licence != "":
-		return spec.Licence
+// Set reads the flag.
+func (f *sizeFlag) Set(text string) (err error) {
+	f.Size, err = onnxgraph.ParseSize(text)
+	return err
+}
+
+// Type names the kind of the flag.
+func (*sizeFlag) Type() string { return "size" }
+
+func (f *sizeFlag) String() string {
+	if f.Size == (onnxgraph.Size{}) {
+		return ""
 	}
-	return "NOASSERTION"
+	return f.Size.String()
+}
+
+// words are the flag on a command line.
+func (f *sizeFlag) words() []string {
+	if f.String() == "" {
+		return nil
+	}
+	return []string{"--input", f.String()}
+}
+
+// warner writes warnings where errors are written.
+func warner(cmd *cobra.Command) func(string) {
+	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "sightline:", text) }
 }

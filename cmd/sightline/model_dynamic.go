@@ -4,17 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/bundle"
+	"github.com/sightline/sightline/tools/compress"
 	"github.com/sightline/sightline/tools/evaluate"
-	"github.com/sightline/sightline/tools/onnxgraph"
 	"github.com/sightline/sightline/tools/quantize"
 )
 
@@ -36,41 +36,34 @@ func (f quantizeFlags) dynamic(cmd *cobra.Command, in, out string) error {
 	switch {
 	case f.calib != "" || f.eval != "":
 		return wrongUse{errors.New("--calib and --eval are of --mode static: dynamic needs no pictures; leave them out")}
-	case !strings.HasSuffix(out, ".onnx"):
-		return wrongUse{fmt.Errorf("%s: the new model's name must end in .onnx", out)}
 	}
-	spec, err := models.Load(in)
+	if err := bundle.CheckOut(in, out); err != nil {
+		return wrongUse{err}
+	}
+	original, err := bundle.Open(in, f.input.Size)
 	if err != nil {
 		return err
 	}
-	m, err := graph.Read(in)
-	if err != nil {
-		return err
-	}
-	simple, err := onnxgraph.Simplify(m, onnxgraph.RunOptions{})
-	if err != nil {
-		return fmt.Errorf("simplify %s: %w", in, err)
-	}
-	q, quantised, err := quantize.Dynamic(m, quantize.DynamicOptions{Target: f.target})
+	q, quantised, err := quantize.Dynamic(original.Model, quantize.DynamicOptions{Target: f.target})
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
-	card := bundle.Card(spec, simple.Head, f.origin.of(in, spec), f.origin.licenceOf(spec), f.command(in, out))
+	card := original.Card(f.origin.url, f.origin.licence, f.command(in, out))
 	card.Report = map[string]any{"target": f.target}
-	warnBarriers(cmd, simple, card.Report)
+	warnBarriers(cmd, original.Barriers, card.Report)
 	report, err := f.race(cmd, in, q, card)
 	if err != nil {
 		return err
 	}
 	report.DynamicReport = quantised
 	card.Report["quantised"] = report
-	if err := bundle.Write(out, q, card); err != nil {
-		return err
-	}
 	if f.measure != "" {
-		if err := f.addFigures(cmd.Context(), &card, in, out, q); err != nil {
+		if card.Report["measured"], err = compress.Measure(cmd.Context(), in, q, card, f.measure, newProgress(cmd.ErrOrStderr()).show); err != nil {
 			return err
 		}
+	}
+	if err := bundle.Write(out, q, card); err != nil {
+		return err
 	}
 	return f.printDynamic(cmd, report, out)
 }
@@ -98,10 +91,12 @@ func (f quantizeFlags) race(cmd *cobra.Command, in string, q *graph.Model, card 
 		}
 		*size = info.Size()
 	}
-	r.Faster, r.FasterLow, r.FasterHigh = round4(times[1].Faster), round4(times[1].Low), round4(times[1].High)
+	r.Faster, r.FasterLow, r.FasterHigh = round2(times[1].Faster), round2(times[1].Low), round2(times[1].High)
 	r.Machine = evaluate.Machine()
 	return r, nil
 }
+
+func round2(v float64) float64 { return math.Round(v*100) / 100 }
 
 func (f quantizeFlags) printDynamic(cmd *cobra.Command, r dynamicReport, out string) error {
 	w := cmd.OutOrStdout()

@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -16,107 +19,147 @@ import (
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/bundle"
 	"github.com/sightline/sightline/tools/calibrate"
+	"github.com/sightline/sightline/tools/compress"
 	"github.com/sightline/sightline/tools/onnxgraph"
 	"github.com/sightline/sightline/tools/prune"
 )
 
 // pruneFlags are the flags of `sightline model prune`.
 type pruneFlags struct {
-	method, calib, repair, scope string
-	origin                       originFlags
-	pictures                     int
-	amount                       float64
-	json                         bool
+	method, calib, repair, scope, importance string
+	origin                                   originFlags
+	input                                    sizeFlag
+	pictures, round                          int
+	amount                                   float64
+	json                                     bool
 }
+
+// The methods of pruning.
+const (
+	unstructured = "unstructured"
+	channelwise  = "channel"
+)
 
 func newPrune() *cobra.Command {
 	var f pruneFlags
 	cmd := &cobra.Command{
-		Use:   "prune --method unstructured --amount A [--calib DIR] IN.onnx OUT.onnx",
-		Short: "Set the weights of least magnitude to zero",
-		Long: `Set the weights of least magnitude (L1) to zero, and let what is left make up for them.
+		Use:   "prune --method M --amount A [--calib DIR] IN.onnx OUT.onnx",
+		Short: "Leave out what matters least: channels, or single weights",
+		Long: `Leave out what matters least, and let what is left make up for it.
 
---amount is the share of the weights of all convolutions. With --calib, a folder of pictures, the remaining weights are moved by least
-squares so that every layer gives nearly what it gave. The compressed file shrinks; the time on onnxruntime does not change.`,
-		Example: "  sightline model prune --method unstructured --amount 0.3 --calib pictures/ yolox_nano.onnx sparse.onnx",
-		Args:    usage(cobra.ExactArgs(2)),
-		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], args[1]) },
+With --method channel, whole channels are cut out and the network computes less; --amount is the share of its multiply-adds. Which channels
+go is found on the pictures of --calib, without labels, by what becomes of the detections.
+With --method unstructured, the weights of least magnitude (L1) become zero; --amount is the share of the weights of all convolutions. The
+compressed file shrinks; the time on onnxruntime does not change.
+Either way the remaining weights are moved, by what the network makes of the pictures, so that every layer gives nearly what it gave.`,
+		Example: `  sightline model prune --method channel --amount 0.1 --calib pictures/ yolox_nano.onnx narrow.onnx
+  sightline model prune --method unstructured --amount 0.3 --calib pictures/ yolox_nano.onnx sparse.onnx`,
+		Args: usage(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], args[1]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.method, "method", "unstructured", "unstructured")
-	flags.Float64Var(&f.amount, "amount", 0.3, "`SHARE` of the weights that become zero")
-	flags.StringVar(&f.scope, "scope", "global", "global, or layer: the same share in every layer")
+	flags.StringVar(&f.method, "method", unstructured, "unstructured or channel")
+	flags.Float64Var(&f.amount, "amount", 0.3, "`SHARE` of the weights that become zero, or of the multiply-adds that are saved")
+	flags.StringVar(&f.scope, "scope", "global", "unstructured: global, or layer: the same share in every layer")
+	flags.StringVar(&f.importance, "importance", "obs", "channel: obs (what is lost when the others make up for it), data (what it adds) or l1 (magnitude)")
+	flags.IntVar(&f.round, "round", 0, "channel: widths become multiples of `N`, 1 for any (default: 16, and 8 for narrow groups)")
 	flags.StringVar(&f.calib, "calib", "", "`DIR` with pictures of what the cameras see")
 	flags.IntVar(&f.pictures, "pictures", 64, "at most `N` of them")
-	flags.StringVar(&f.repair, "repair", "", "ls or none (default: ls with --calib)")
+	flags.StringVar(&f.repair, "repair", "", "ls, none, and for channel also mix (default: ls with --calib)")
+	f.input.add(flags)
 	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	return cmd
 }
 
-func (f pruneFlags) check(out string) error {
+func (f pruneFlags) check(in, out string) error {
+	repairs := []string{"", prune.RepairLS, prune.RepairNone}
+	if f.method == channelwise {
+		repairs = append(repairs, prune.RepairMix)
+	}
 	switch {
-	case f.method != "unstructured":
-		return fmt.Errorf("--method %.40q: must be unstructured", f.method)
+	case f.method != unstructured && f.method != channelwise:
+		return fmt.Errorf("--method %.40q: must be unstructured or channel", f.method)
 	case f.scope != "global" && f.scope != "layer":
 		return fmt.Errorf("--scope %.40q: must be global or layer", f.scope)
-	case f.repair != "" && f.repair != "ls" && f.repair != "none":
-		return fmt.Errorf("--repair %.40q: must be ls or none", f.repair)
-	case f.repair == "ls" && f.calib == "":
+	case !slices.Contains(repairs, f.repair):
+		return fmt.Errorf("--repair %.40q: must be %s", f.repair, strings.Join(repairs[1:], " or "))
+	case !slices.Contains([]string{prune.OBS, prune.Data, prune.L1}, f.importance):
+		return fmt.Errorf("--importance %.40q: must be obs, data or l1", f.importance)
+	case f.round < 0:
+		return fmt.Errorf("--round %d: must be 1 or more", f.round)
+	case f.method == channelwise && f.calib == "":
+		return errors.New("--method channel needs pictures: name a folder with --calib")
+	case f.repair == prune.RepairLS && f.calib == "":
 		return errors.New("--repair ls needs pictures: name a folder with --calib")
 	case !(f.amount >= 0 && f.amount < 1):
 		return fmt.Errorf("--amount %g: must be 0 to below 1", f.amount)
-	case !strings.HasSuffix(out, ".onnx"):
-		return fmt.Errorf("%s: the new model's name must end in .onnx", out)
 	}
-	return nil
+	return bundle.CheckOut(in, out)
 }
 
 func (f pruneFlags) run(cmd *cobra.Command, in, out string) error {
-	if err := f.check(out); err != nil {
+	if err := f.check(in, out); err != nil {
 		return wrongUse{err}
 	}
-	spec, err := models.Load(in)
+	original, err := bundle.Open(in, f.input.Size)
 	if err != nil {
 		return err
 	}
-	m, err := graph.Read(in)
+	set, err := f.open(cmd, original.Spec)
 	if err != nil {
 		return err
 	}
-	simple, err := onnxgraph.Simplify(m, onnxgraph.RunOptions{})
-	if err != nil {
-		return fmt.Errorf("simplify %s: %w", in, err)
-	}
-	o := prune.UnstructuredOptions{Amount: f.amount, PerLayer: f.scope == "layer", Progress: newProgress(cmd.ErrOrStderr()).show}
-	if f.calib != "" && f.repair != "none" {
-		if o.Calibration, err = calibrate.Open(f.calib, spec, f.pictures); err != nil {
-			return err
-		}
-	}
-	pruned, report, err := prune.Unstructured(cmd.Context(), m, o)
+	pruned, report, err := f.prune(cmd, original.Model, original.Head, set)
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
-	card := bundle.Card(spec, simple.Head, f.origin.of(in, spec), f.origin.licenceOf(spec), f.command(in, out))
+	card := original.Card(f.origin.url, f.origin.licence, f.command(in, out))
 	card.Report = map[string]any{"pruned": report}
-	warnBarriers(cmd, simple, card.Report)
+	warnBarriers(cmd, original.Barriers, card.Report)
 	if err := bundle.Write(out, pruned, card); err != nil {
 		return err
 	}
 	return f.print(cmd, report, in, out)
 }
 
-// command is what makes the same file again, without the places where files lay.
-func (f pruneFlags) command(in, out string) string {
-	text := fmt.Sprintf("sightline model prune --method unstructured --amount %g --scope %s", f.amount, f.scope)
-	if f.calib != "" && f.repair != "none" {
-		text += fmt.Sprintf(" --calib %s --pictures %d", filepath.Base(f.calib), f.pictures)
+// open gives the pictures, nil where none are needed.
+func (f pruneFlags) open(cmd *cobra.Command, spec models.Spec) (*calibrate.Set, error) {
+	if f.calib == "" || f.method == unstructured && f.repair == prune.RepairNone {
+		return nil, nil
 	}
-	return text + " " + filepath.Base(in) + " " + filepath.Base(out)
+	return compress.OpenPictures(cmd.Context(), f.calib, spec, f.pictures, warner(cmd))
 }
 
-func (f pruneFlags) print(cmd *cobra.Command, r prune.Report, in, out string) error {
+// prune gives the new network and its report, prune.Report or prune.ChannelReport.
+func (f pruneFlags) prune(cmd *cobra.Command, m *graph.Model, head *onnxgraph.Head, set *calibrate.Set) (*graph.Model, any, error) {
+	show := newProgress(cmd.ErrOrStderr()).show
+	if f.method == unstructured {
+		return prune.Unstructured(cmd.Context(), m, prune.UnstructuredOptions{Amount: f.amount, PerLayer: f.scope == "layer", Calibration: set, Progress: show})
+	}
+	return prune.Channel(cmd.Context(), m, prune.ChannelOptions{
+		Amount: f.amount, Round: f.round, Importance: f.importance, Repair: f.repair, Head: head, Calibration: set, Progress: show,
+	})
+}
+
+// command is what makes the same file again, without the places where files lay.
+func (f pruneFlags) command(in, out string) string {
+	text := fmt.Sprintf("sightline model prune --method %s --amount %g", f.method, f.amount)
+	if f.method == unstructured {
+		text += " --scope " + f.scope
+	} else {
+		text += fmt.Sprintf(" --importance %s --round %d", f.importance, f.round)
+	}
+	if f.repair != "" {
+		text += " --repair " + f.repair
+	}
+	if f.calib != "" && f.repair != prune.RepairNone || f.method == channelwise {
+		text += fmt.Sprintf(" --calib %s --pictures %d", filepath.Base(f.calib), f.pictures)
+	}
+	return strings.Join(append([]string{text}, append(f.input.words(), filepath.Base(in), filepath.Base(out))...), " ")
+}
+
+func (f pruneFlags) print(cmd *cobra.Command, report any, in, out string) error {
 	before, err := compressed(in)
 	if err != nil {
 		return err
@@ -127,11 +170,36 @@ func (f pruneFlags) print(cmd *cobra.Command, r prune.Report, in, out string) er
 	}
 	w := cmd.OutOrStdout()
 	if f.json {
-		return json.NewEncoder(w).Encode(map[string]any{"pruned": r, "gzip_bytes": after, "gzip_bytes_before": before})
+		return json.NewEncoder(w).Encode(map[string]any{"pruned": report, "gzip_bytes": after, "gzip_bytes_before": before})
 	}
-	fmt.Fprintf(w, "%s\n  %d of %d weights are zero, repaired: %v\n", out, r.Zeros, r.Weights, r.Repaired)
-	fmt.Fprintf(w, "  compressed %d KiB instead of %d; the time on onnxruntime is the same\n", after>>10, before>>10)
+	fmt.Fprintln(w, out)
+	switch r := report.(type) {
+	case prune.Report:
+		fmt.Fprintf(w, "  %d of %d weights are zero, repaired: %v\n", r.Zeros, r.Weights, r.Repaired)
+		fmt.Fprintf(w, "  compressed %d KiB instead of %d; the time on onnxruntime is the same\n", after>>10, before>>10)
+	case prune.ChannelReport:
+		printChannels(w, r)
+		fmt.Fprintf(w, "  compressed %d KiB instead of %d\n", after>>10, before>>10)
+	}
 	return nil
+}
+
+// printChannels tells which groups became narrower, what that saves and what it costs.
+func printChannels(w io.Writer, r prune.ChannelReport) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  group\twidth\tafter\terror alone")
+	for _, g := range r.Groups {
+		if g.After < g.Before {
+			fmt.Fprintf(table, "  %.40s\t%d\t%d\t%.4f\n", g.Name, g.Before, g.After, g.Errors[slices.Index(g.Levels, g.After)])
+		}
+	}
+	table.Flush() //nolint:errcheck // the writer below tells
+	for _, b := range r.Barriers {
+		fmt.Fprintf(w, "  %d channels stay at %s %.60s\n", b.Channels, b.Op, b.Tensor)
+	}
+	saved := 100 * float64(r.MACsBefore-r.MACs) / float64(max(1, r.MACsBefore))
+	fmt.Fprintf(w, "  %.1f of %.1f million multiply-adds, %.1f %% saved\n", float64(r.MACs)/1e6, float64(r.MACsBefore)/1e6, saved)
+	fmt.Fprintf(w, "  error of the detections %.4f as cut, %.4f repaired (%s)\n", r.ErrorCut, r.Error, r.Repair)
 }
 
 // compressed is the size of a file in gzip.

@@ -1,23 +1,16 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sightline/sightline/models"
-	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/bundle"
-	"github.com/sightline/sightline/tools/calibrate"
-	"github.com/sightline/sightline/tools/evaluate"
-	"github.com/sightline/sightline/tools/onnxgraph"
+	"github.com/sightline/sightline/tools/compress"
 	"github.com/sightline/sightline/tools/quantize"
 )
 
@@ -25,6 +18,7 @@ import (
 type quantizeFlags struct {
 	mode, calib, eval, measure, target string
 	origin                             originFlags
+	input                              sizeFlag
 	pictures                           int
 	maxDrop                            float64
 	json                               bool
@@ -54,6 +48,7 @@ processors the network is slower than in float; it is timed here, and the card s
 	flags.Float64Var(&f.maxDrop, "max-drop", 0.7, "largest drop of AP on --eval, in points")
 	flags.StringVar(&f.measure, "measure", "", "`DIR` in COCO form on which the card's figures are measured")
 	flags.StringVar(&f.target, "target", "cpu", "cpu, avx2 (x86-64 without VNNI), arm64, or trt (a file for TensorRT)")
+	f.input.add(flags)
 	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	return cmd
@@ -67,33 +62,23 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 		return wrongUse{fmt.Errorf("--mode %.40q: must be static or dynamic", f.mode)}
 	case f.calib == "":
 		return wrongUse{errors.New("--calib is needed: a folder with some hundred pictures of what the cameras see")}
-	case !strings.HasSuffix(out, ".onnx"):
-		return wrongUse{fmt.Errorf("%s: the new model's name must end in .onnx", out)}
 	}
-	spec, err := models.Load(in)
+	if err := bundle.CheckOut(in, out); err != nil {
+		return wrongUse{err}
+	}
+	original, err := bundle.Open(in, f.input.Size)
 	if err != nil {
 		return err
 	}
-	m, err := graph.Read(in)
+	set, err := compress.OpenPictures(cmd.Context(), f.calib, original.Spec, f.pictures, warner(cmd))
 	if err != nil {
 		return err
 	}
-	simple, err := onnxgraph.Simplify(m, onnxgraph.RunOptions{})
-	if err != nil {
-		return fmt.Errorf("simplify %s: %w", in, err)
-	}
-	set, err := calibrate.Open(f.calib, spec, f.pictures)
-	if err != nil {
-		return err
-	}
-	if n := set.Len(); n < calibrate.Few {
-		fmt.Fprintf(cmd.ErrOrStderr(), "sightline: only %d pictures to calibrate with: ranges are guesses below %d\n", n, calibrate.Few)
-	}
-	card := bundle.Card(spec, simple.Head, f.origin.of(in, spec), f.origin.licenceOf(spec), f.command(in, out))
+	card := original.Card(f.origin.url, f.origin.licence, f.command(in, out))
 	options := quantize.StaticOptions{Calibration: set, Target: f.target, Progress: newProgress(cmd.ErrOrStderr()).show}
 	if f.eval != "" {
 		options.MaxDrop = f.maxDrop
-		if options.Evaluate, err = f.evaluator(card); err != nil {
+		if options.Evaluate, err = compress.Evaluator(f.eval, card); err != nil {
 			return err
 		}
 	}
@@ -101,64 +86,25 @@ func (f quantizeFlags) run(cmd *cobra.Command, in, out string) error {
 	if f.target == quantize.TensorRT {
 		quantise = quantize.ForTensorRT
 	}
-	q, report, err := quantise(cmd.Context(), m, simple.Head, spec, options)
+	q, report, err := quantise(cmd.Context(), original.Model, original.Head, original.Spec, options)
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
-	card.Report = map[string]any{"target": f.target, "quantised": report, "sensitivity": report.Sensitivity()}
-	warnBarriers(cmd, simple, card.Report)
-	if err := bundle.Write(out, q, card); err != nil {
+	machine, err := compress.ThisMachine()
+	if err != nil {
 		return err
 	}
+	card.Report = map[string]any{"target": f.target, "quantised": report, "sensitivity": report.Sensitivity(), "machine": machine}
+	warnBarriers(cmd, original.Barriers, card.Report)
 	if f.measure != "" {
-		if err := f.addFigures(cmd.Context(), &card, in, out, q); err != nil {
+		if card.Report["measured"], err = compress.Measure(cmd.Context(), in, q, card, f.measure, options.Progress); err != nil {
 			return err
 		}
 	}
-	return f.print(cmd, report, out)
-}
-
-// addFigures measures the new model beside its original and writes what came of it into the card.
-func (f quantizeFlags) addFigures(ctx context.Context, card *models.Card, in, out string, q *graph.Model) error {
-	measured, err := evaluate.Measure(ctx, []string{in, out}, evaluate.MeasureOptions{Data: f.measure})
-	if err != nil {
+	if err := bundle.Write(out, q, card); err != nil {
 		return err
 	}
-	all := measured.Models
-	figures := func(m evaluate.ModelReport) map[string]any {
-		return map[string]any{"ap": round4(m.AP), "ap50": round4(m.AP50), "bytes": m.Bytes, "macs": m.MACs}
-	}
-	card.Report["measured"] = map[string]any{
-		"data": filepath.Base(f.measure), "original": figures(all[0]), "this": figures(all[1]),
-		"faster_by": math.Round(all[1].Network.Faster*100) / 100,
-		"ap_difference": map[string]float64{
-			"mean": round4(all[1].Difference.Mean), "low": round4(all[1].Difference.Low), "high": round4(all[1].Difference.High),
-		},
-	}
-	return bundle.Write(out, q, *card)
-}
-
-func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }
-
-// evaluator measures networks as a detector would run them.
-func (f quantizeFlags) evaluator(card models.Card) (func(context.Context, *graph.Model) (float64, error), error) {
-	in, err := evaluate.ReadFolder(f.eval)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, m *graph.Model) (float64, error) {
-		dir, err := os.MkdirTemp("", "sightline-*")
-		if err != nil {
-			return 0, err
-		}
-		defer os.RemoveAll(dir)
-		path := filepath.Join(dir, "trial.onnx")
-		if err := bundle.Write(path, m, card); err != nil {
-			return 0, err
-		}
-		a, err := evaluate.Model(ctx, path, in, evaluate.Options{Data: f.eval})
-		return 100 * a.AP, err
-	}, nil
+	return f.print(cmd, report, out)
 }
 
 // command is what makes the same file again, without the places where files lay.
@@ -170,6 +116,7 @@ func (f quantizeFlags) command(in, out string) string {
 	if f.eval != "" {
 		words = append(words, "--eval", filepath.Base(f.eval), "--max-drop", fmt.Sprint(f.maxDrop))
 	}
+	words = append(words, f.input.words()...)
 	return strings.Join(append(words, filepath.Base(in), filepath.Base(out)), " ")
 }
 

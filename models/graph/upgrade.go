@@ -13,17 +13,18 @@ const oldestOpset = 11
 // newestOpset is the last that was tried: int8 is found by onnxruntime as in 13, and the operators here mean the same.
 const newestOpset = 23
 
+// CheckOpset tells whether the operators of a model mean what is known of them here.
+func CheckOpset(m *Model) error {
+	if v := m.Opset(); v < oldestOpset || v > newestOpset {
+		return fmt.Errorf("the model has opset %d: must be %d to %d; export it with opset 17", v, oldestOpset, newestOpset)
+	}
+	return nil
+}
+
 // UpgradeOpset brings a model to opset 13, by putting into inputs what older operators had in attributes.
 func UpgradeOpset(m *Model) error {
-	from := m.Opset()
-	switch {
-	case from >= targetOpset:
-		if from > newestOpset {
-			return fmt.Errorf("the model has opset %d: must be %d to %d; export it with opset 17", from, oldestOpset, newestOpset)
-		}
-		return nil
-	case from < oldestOpset:
-		return fmt.Errorf("the model has opset %d: must be %d to %d; export it with opset 17", from, oldestOpset, newestOpset)
+	if err := CheckOpset(m); err != nil || m.Opset() >= targetOpset {
+		return err
 	}
 	for _, n := range m.Graph.Nodes {
 		if n.Domain != "" {

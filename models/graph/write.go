@@ -1,11 +1,14 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // Marshal writes the model; the same model gives the same bytes.
@@ -42,11 +45,18 @@ func (m *Model) Write(path string) error {
 	return WriteFile(path, data)
 }
 
-// WriteFile writes a file whole or not at all.
+// WriteFile writes a file whole or not at all. Errors say what to do.
 func WriteFile(path string, data []byte) error {
+	if err := writeFile(path, data); err != nil {
+		return fmt.Errorf("write %s: %w", path, Remedied(err))
+	}
+	return nil
+}
+
+func writeFile(path string, data []byte) error {
 	beside, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
 	}
 	defer os.Remove(beside.Name())
 	_, err = beside.Write(data)
@@ -59,10 +69,20 @@ func WriteFile(path string, data []byte) error {
 	if err == nil {
 		err = os.Rename(beside.Name(), path)
 	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	return err
+}
+
+// Remedied says what to do about a file that could not be written.
+func Remedied(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return fmt.Errorf("%w: make room, or name another folder", err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: make the folder first", err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: name a folder that may be written to", err)
 	}
-	return nil
+	return err
 }
 
 func (g *Graph) marshal() []byte {

@@ -4,7 +4,11 @@ package bundle
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/sightline/sightline/models"
@@ -54,21 +58,50 @@ func Marshal(m *graph.Model, card models.Card) (network, beside []byte, err erro
 	return network, beside, err
 }
 
-// Write writes NAME.onnx and NAME.yaml, each whole or not at all, and loads them as a detector would.
+// Write writes NAME.onnx and NAME.yaml, both or none, loaded once as a detector would before they take their names.
 func Write(path string, m *graph.Model, card models.Card) error {
+	if err := write(path, m, card); err != nil {
+		return fmt.Errorf("write model %s: %w", path, err)
+	}
+	return nil
+}
+
+func write(path string, m *graph.Model, card models.Card) (err error) {
 	if !strings.HasSuffix(path, ".onnx") {
-		return fmt.Errorf("write model %s: its name must end in .onnx", path)
+		return errors.New("its name must end in .onnx")
 	}
 	network, beside, err := Marshal(m, card)
 	if err != nil {
-		return fmt.Errorf("write model %s: %w", path, err)
-	}
-	if err := graph.WriteFile(path, network); err != nil {
 		return err
 	}
-	if err := graph.WriteFile(strings.TrimSuffix(path, ".onnx")+".yaml", beside); err != nil {
+	dir, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return graph.Remedied(err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	ready := filepath.Join(dir, filepath.Base(path))
+	if err := graph.WriteFile(ready, network); err != nil {
 		return err
 	}
-	_, err = models.Load(path)
-	return err
+	if err := graph.WriteFile(cardOf(ready), beside); err != nil {
+		return err
+	}
+	if _, err := models.Load(ready); err != nil {
+		return err
+	}
+	return graph.Remedied(replace(ready, path))
 }
+
+// replace puts a bundle in the place of another. In between there is a network without a card, which is described by what it
+// carries inside: never one with the card of another.
+func replace(ready, path string) error {
+	if err := os.Remove(cardOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(ready, path); err != nil {
+		return err
+	}
+	return os.Rename(cardOf(ready), cardOf(path))
+}
+
+func cardOf(model string) string { return strings.TrimSuffix(model, ".onnx") + ".yaml" }

@@ -126,3 +126,23 @@ func (s *Set) Hash() (string, error) {
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
+
+// flatColours is how many different values a picture of one colour has at most: a colour and a border, each in three planes.
+const flatColours = 6
+
+// CheckVaried refuses pictures that show nothing: what is learnt from them is wrong of everything else.
+func (s *Set) CheckVaried(ctx context.Context) error {
+	varied := false
+	err := s.Each(ctx, func(_ int, input []float32) error {
+		seen := map[float32]bool{}
+		for i := 0; i < len(input) && len(seen) <= flatColours; i++ {
+			seen[input[i]] = true
+		}
+		varied = varied || len(seen) > flatColours
+		return nil
+	})
+	if err == nil && !varied {
+		err = errors.New("the calibration pictures are all of one colour; name a folder with pictures of what the cameras see")
+	}
+	return err
+}

@@ -47,21 +47,27 @@ func CutTail(m *graph.Model, o RunOptions) (Head, error) {
 			return Head{}, err
 		}
 		cut := m.Clone()
-		cut.Graph.Outputs = nil
-		for _, l := range head.Levels {
-			for _, name := range l.Outputs {
-				cut.Graph.Outputs = append(cut.Graph.Outputs, graph.Value{Name: name, Type: graph.Float})
-			}
-		}
+		head.outputs(cut.Graph)
 		cut.Graph.RemoveDead()
 		head, err = proveCut(m, cut, head, o)
 		if err != nil {
 			return Head{}, err
 		}
+		head.outputs(cut.Graph) // in the order that proving found, the same each time
 		*m = *cut
 		return head, nil
 	}
 	return Head{}, ErrTail
+}
+
+// outputs makes the head's outputs those of the graph, level after level.
+func (h *Head) outputs(g *graph.Graph) {
+	g.Outputs = nil
+	for _, l := range h.Levels {
+		for _, name := range l.Outputs {
+			g.Outputs = append(g.Outputs, graph.Value{Name: name, Type: graph.Float})
+		}
+	}
 }
 
 // lastConvs are the convolutions from which an output is reached without another one, those that only take a mean left out.

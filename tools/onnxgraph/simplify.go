@@ -21,7 +21,10 @@ type Simplified struct {
 // the file says of inner shapes is dropped: whoever changes the model would leave it wrong.
 func Simplify(m *graph.Model, o RunOptions) (Simplified, error) {
 	var s Simplified
-	var err error
+	err := graph.CheckOpset(m) // before anything runs it
+	if err != nil {
+		return s, err
+	}
 	if s.Widened, err = graph.ToFloat32(m); err != nil {
 		return s, err
 	}

@@ -41,9 +41,9 @@ func (o UnstructuredOptions) repair(ctx context.Context, m *graph.Model, layers 
 func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *graph.Model, l *layer) error {
 	groups := int(l.node.Int("group", 1))
 	width, rows := int(l.shape[1]*l.shape[2]*l.shape[3]), int(l.shape[0])/groups
-	sums := make([]products, groups)
+	sums := make([]*samples, groups)
 	for g := range sums {
-		sums[g] = newProducts(width+1, rows)
+		sums[g] = newSamples(width+1, rows)
 	}
 	if err := o.look(ctx, whole, m, l, sums); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *graph.Mode
 	}
 	v := l.masked()
 	for g := range sums {
-		sums[g].solve(v[g*rows*width:(g+1)*rows*width], l.kept[g*rows*width:(g+1)*rows*width], bias[g*rows:(g+1)*rows])
+		sums[g].products().solve(v[g*rows*width:(g+1)*rows*width], l.kept[g*rows*width:(g+1)*rows*width], bias[g*rows:(g+1)*rows])
 	}
 	if isHalf(l.weights) {
 		toHalf(v)
@@ -79,7 +79,7 @@ func (l *layer) bias(m *graph.Model) ([]float32, error) {
 }
 
 // look adds up the products of what the layer reads and of what it gives in the whole network, at some places of every picture.
-func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l *layer, sums []products) error {
+func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l *layer, sums []*samples) error {
 	shape, err := m.InputShape()
 	if err != nil {
 		return err
@@ -97,8 +97,14 @@ func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l 
 		}
 		defer read.Close() //nolint:errcheck // frees memory
 	}
+	p, err := newMultiplier(o.run())
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	random := rand.New(rand.NewPCG(1, 1))
-	return o.Calibration.Each(ctx, func(_ int, input []float32) error {
+	last := o.Calibration.Len() - 1
+	return o.Calibration.Each(ctx, func(i int, input []float32) error {
 		picture := onnx.Array{Shape: shape, Data: input}
 		y, err := wanted.Run(picture)
 		if err != nil {
@@ -111,31 +117,37 @@ func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l 
 			}
 		}
 		l.sample(x[in], y[out], sums, random)
-		return nil
+		return flushAll(p, sums, i == last)
 	})
 }
 
+func flushAll(p *multiplier, sums []*samples, now bool) error {
+	for _, s := range sums {
+		if err := s.flush(p, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sample takes what the kernel covers at random places, and what should come of it, group by group.
-func (l *layer) sample(x, y onnx.Array, sums []products, random *rand.Rand) {
-	width := int(l.shape[1]*l.shape[2]*l.shape[3]) + 1
+func (l *layer) sample(x, y onnx.Array, sums []*samples, random *rand.Rand) {
 	h, w := int(y.Shape[2]), int(y.Shape[3])
-	for g := range sums {
-		rows := sums[g].target.Rows
-		from, to := general(places, width), general(places, rows)
-		for p := range places {
+	for g, s := range sums {
+		for range places {
 			oy, ox := random.IntN(h), random.IntN(w)
-			l.cover(row(from, p), x, g, oy, ox)
-			for r := range rows {
-				to.Data[p*rows+r] = float64(y.Data[((g*rows+r)*h+oy)*w+ox])
+			from, to := s.row()
+			l.cover(from, x, g, oy, ox)
+			for r := range to {
+				to[r] = y.Data[((g*s.m+r)*h+oy)*w+ox]
 			}
 		}
-		sums[g].add(from, to)
 	}
 }
 
 // cover copies what the kernel covers at one place of its output; beyond the border there are zeros, and a 1 for the bias ends
 // it.
-func (l *layer) cover(to []float64, x onnx.Array, group, oy, ox int) {
+func (l *layer) cover(to []float32, x onnx.Array, group, oy, ox int) {
 	in, kh, kw := int(l.shape[1]), int(l.shape[2]), int(l.shape[3])
 	h, w := int(x.Shape[2]), int(x.Shape[3])
 	stride, dilation, pads := pair(l.node.Ints("strides"), 1), pair(l.node.Ints("dilations"), 1), pair(l.node.Ints("pads"), 0)
@@ -145,7 +157,7 @@ func (l *layer) cover(to []float64, x onnx.Array, group, oy, ox int) {
 			for v := range kw {
 				y, x := oy*stride[0]-pads[0]+u*dilation[0], ox*stride[1]-pads[1]+v*dilation[1]
 				if y >= 0 && y < h && x >= 0 && x < w {
-					to[(c*kh+u)*kw+v] = float64(plane[y*w+x])
+					to[(c*kh+u)*kw+v] = plane[y*w+x]
 				}
 			}
 		}
@@ -167,13 +179,14 @@ type products struct {
 	target blas64.General
 }
 
-func newProducts(n, rows int) products {
-	return products{blas64.Symmetric{N: n, Stride: n, Data: make([]float64, n*n), Uplo: blas.Upper}, general(rows, n)}
-}
-
-func (p products) add(x, y blas64.General) {
-	blas64.Syrk(blas.Trans, 1, x, 1, p.sum)
-	blas64.Gemm(blas.Trans, blas.NoTrans, 1, y, x, 1, p.target)
+func (s *samples) products() products {
+	target := general(s.m, s.n)
+	for i := range s.n {
+		for r := range s.m {
+			target.Data[r*s.n+i] = s.cross[i*s.m+r]
+		}
+	}
+	return products{blas64.Symmetric{N: s.n, Stride: s.n, Data: s.square, Uplo: blas.Upper}, target}
 }
 
 // solve moves the kept weights and the bias so that they give on the samples what they should: (x'x+ridge)d = y'x - vx'x over what

@@ -71,10 +71,16 @@ func Unstructured(ctx context.Context, m *graph.Model, o UnstructuredOptions) (*
 	return m, report(layers, o), m.Check()
 }
 
+// quantised are operators that no float network has.
+var quantised = []string{"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"}
+
 func layersOf(m *graph.Model) ([]*layer, error) {
 	var layers []*layer
 	for _, n := range m.Graph.Nodes {
 		t := m.Graph.Initializers[n.Input(1)]
+		if slices.Contains(quantised, n.Op) {
+			return nil, errors.New("the model is quantised already; give the float original")
+		}
 		if n.Op != "Conv" || t == nil || len(t.Shape) != 4 {
 			continue
 		}

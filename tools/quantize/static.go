@@ -95,7 +95,7 @@ func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec m
 	}
 	s := &static{m: m, o: o, run: onnxgraph.RunOptions{Library: o.Library, Threads: threads}, plan: newPlan(m, head), cache: newWeightCache(top)}
 	s.report.Pictures = o.Calibration.Len()
-	if err := notFlat(ctx, o.Calibration.First(judged)); err != nil {
+	if err := o.Calibration.First(judged).CheckVaried(ctx); err != nil {
 		return nil, err
 	}
 	stats, err := observe(ctx, m, s.plan.observed(), s.plan.heads, o.Calibration, s.run, o.Progress)
@@ -128,26 +128,6 @@ func (o StaticOptions) check(m *graph.Model) (top float64, err error) {
 		return 63, nil
 	}
 	return 0, fmt.Errorf("target %.40q: must be cpu, avx2, arm64 or trt", o.Target)
-}
-
-// flatColours is how many different values a picture of one colour has at most: a colour and a border, each in three planes.
-const flatColours = 6
-
-// notFlat refuses pictures that show nothing: ranges made of them would clip everything else.
-func notFlat(ctx context.Context, set *calibrate.Set) error {
-	varied := false
-	err := set.Each(ctx, func(_ int, input []float32) error {
-		seen := map[float32]bool{}
-		for i := 0; i < len(input) && len(seen) <= flatColours; i++ {
-			seen[input[i]] = true
-		}
-		varied = varied || len(seen) > flatColours
-		return nil
-	})
-	if err == nil && !varied {
-		err = errors.New("the calibration pictures are all of one colour; name a folder with pictures of what the cameras see")
-	}
-	return err
 }
 
 func (s *static) quantise(ctx context.Context) (*graph.Model, error) {

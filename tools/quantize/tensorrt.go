@@ -68,7 +68,7 @@ func newSymmetric(ctx context.Context, m *graph.Model, head *onnxgraph.Head, o S
 		}
 		s.convs[n.Inputs[0]] = append(s.convs[n.Inputs[0]], n)
 	}
-	if err := notFlat(ctx, o.Calibration.First(judged)); err != nil {
+	if err := o.Calibration.First(judged).CheckVaried(ctx); err != nil {
 		return nil, err
 	}
 	stats, err := observe(ctx, m, names, nil, o.Calibration, run, o.Progress)

@@ -1,0 +1,90 @@
+package prune
+
+import (
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/tools/onnxgraph"
+)
+
+const (
+	glances = 256  // places of a picture at which the channels of a tensor are looked at
+	faint   = 1e-4 // of the mean variance, that is added to every variance
+)
+
+// moments are of the channels of a tensor, over places and pictures.
+type moments struct {
+	mean       []float64
+	covariance *mat.SymDense // with a little on its diagonal, so that it can be inverted
+	inverse    *mat.SymDense
+	square     []float64 // mean of squares
+}
+
+// observe looks at tensors of a network on pictures.
+func observe(s *onnxgraph.Session, pictures []onnx.Array, p *multiplier, progress progress) (map[string]*moments, error) {
+	sums := map[string]*samples{}
+	for i, in := range pictures {
+		out, err := s.Run(in)
+		if err != nil {
+			return nil, err
+		}
+		for name, a := range out {
+			if sums[name] == nil {
+				sums[name] = newSamples(int(a.Shape[1])+1, 0)
+			}
+			glance(sums[name], a, uint64(i))
+			if err := sums[name].flush(p, i == len(pictures)-1); err != nil {
+				return nil, err
+			}
+		}
+		progress.show("statistics", i+1, len(pictures))
+	}
+	all := map[string]*moments{}
+	for name, s := range sums {
+		all[name] = s.moments()
+	}
+	return all, nil
+}
+
+// glance takes all channels at random places, and a 1 behind them.
+func glance(s *samples, a onnx.Array, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 7))
+	size := int(a.Shape[2] * a.Shape[3])
+	for i := range min(glances, size) {
+		if size > glances {
+			i = random.IntN(size)
+		}
+		x, _ := s.row()
+		for c := range s.n - 1 {
+			x[c] = a.Data[c*size+i]
+		}
+		x[s.n-1] = 1
+	}
+}
+
+func (s *samples) moments() *moments {
+	c := s.n - 1
+	count := s.square[s.n*s.n-1]
+	m := &moments{mean: make([]float64, c), square: make([]float64, c), covariance: mat.NewSymDense(c, nil), inverse: mat.NewSymDense(c, nil)}
+	for i := range c {
+		m.mean[i] = s.square[i*s.n+c] / count
+		m.square[i] = s.square[i*s.n+i] / count
+	}
+	trace := 0.0
+	for i := range c {
+		for j := i; j < c; j++ {
+			m.covariance.SetSym(i, j, s.square[i*s.n+j]/count-m.mean[i]*m.mean[j])
+		}
+		trace += m.covariance.At(i, i)
+	}
+	for i := range c {
+		m.covariance.SetSym(i, i, max(0, m.covariance.At(i, i))+faint*trace/float64(c)+1e-12)
+	}
+	var chol mat.Cholesky
+	if chol.Factorize(m.covariance) {
+		chol.InverseTo(m.inverse) //nolint:errcheck // complains of bad condition only
+	}
+	return m
+}
