@@ -23,6 +23,8 @@ enum {
 	ABI_INPUT = 90,
 	ABI_OUTPUT = 91,
 	ABI_RELEASE_SHAPE = 99,
+	ABI_INFER_INPUT = 268,
+	ABI_INFER_OUTPUT = 270,
 };
 
 enum { ABI_FLOAT = 1, ABI_UINT8 = 2, ABI_INT8 = 3, ABI_INT64 = 7 }; // element types
@@ -50,7 +52,7 @@ typedef struct abi_operator {
 	void *variadic[4];
 	void *(*create_v2)(const struct abi_operator *, const void *api, const void *info, void **kernel);
 	void *(*compute_v2)(void *kernel, void *context);
-	void *infer_shape;
+	void *(*infer_shape)(const struct abi_operator *, void *context);
 	int (*start_version)(const struct abi_operator *);
 	int (*end_version)(const struct abi_operator *);
 	size_t (*may_inplace)(int **input, int **output);

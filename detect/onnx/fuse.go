@@ -24,11 +24,7 @@ func fuse(r recipe) ([]byte, error) {
 		// What cannot be read here, the library may still run; our own operators trust what they are given, so no file may name them.
 		return nil, nil //nolint:nilnil,nilerr // as above
 	}
-	stems, err := fuseStem(whole)
-	if err != nil {
-		return nil, err
-	}
-	byChannel, err := fuseChannels(whole)
+	own, err := fuseOwn(whole)
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +32,20 @@ func fuse(r recipe) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fuseTables(m)+byChannel+stems == 0 {
+	if fuseTables(m)+own == 0 {
 		return nil, nil //nolint:nilnil // no function of one tensor
 	}
 	return m.Marshal()
+}
+
+// fuseOwn puts in what the library has no int8 form for, before it optimises the rest, and returns how much it put in.
+func fuseOwn(m *graph.Model) (int, error) {
+	stems, err := fuseStem(m)
+	if err != nil {
+		return 0, err
+	}
+	byChannel, err := fuseChannels(m)
+	return stems + byChannel, err
 }
 
 // optimise has the library rewrite a network and reads what it wrote.

@@ -130,6 +130,7 @@ func (s *stem) become(g *graph.Graph) {
 			n.Outputs[0] = g.Fresh(s.to + "_unused")
 		}
 	}
+	s.declare(g, made)
 	g.InsertAfter(nil,
 		&graph.Node{Op: "Stem", Domain: kernelDomain, Inputs: []string{s.from, weights, parameters, geometry}, Outputs: []string{made}},
 		&graph.Node{Op: "Transpose", Inputs: []string{made}, Outputs: []string{s.to}, Attrs: map[string]graph.Attr{"perm": graph.IntsAttr(0, 3, 1, 2)}})
@@ -179,4 +180,15 @@ func (s *stem) geometry() []int64 {
 		}
 	}
 	return append(list, s.kernel.Shape[0])
+}
+
+// declare tells the optimiser the shape of what is made, where that of the picture is known: without it, it leaves everything behind
+// in a slower layout.
+func (s *stem) declare(g *graph.Graph, made string) {
+	picture, v := g.Inputs[0].Shape, s.geometry()
+	if len(picture) != 4 || picture[2] < 0 || picture[3] < 0 {
+		return
+	}
+	size := func(i int) int64 { return (picture[2+i]+v[4+i]+v[6+i]-v[i])/v[2+i] + 1 }
+	g.Values[made] = graph.Value{Name: made, Type: graph.Uint8, Shape: []int64{picture[0], size(0), size(1), v[8]}}
 }

@@ -89,6 +89,13 @@ static status channels_compute(void *kernel, void *context) {
 	return (void)kernel, s;
 }
 
+// The output has the type and shape of the first input. Without this the optimiser leaves everything behind in a slower layout.
+static status same_shape(const abi_operator *op, void *context) {
+	void *shape = NULL; // the context's own
+	status s = call(status(*)(const void *, size_t, void **), ABI_INFER_INPUT)(context, 0, &shape);
+	return (void)op, s ? s : call(status(*)(const void *, size_t, const void *), ABI_INFER_OUTPUT)(context, 0, shape);
+}
+
 static status no_state(const abi_operator *op, const void *ort, const void *info, void **kernel) {
 	(void)ort, (void)info;
 	return *kernel = (void *)op, NULL;
@@ -166,8 +173,8 @@ static status stem_compute(void *kernel, void *context) {
 
 #define TABLE_OPERATOR(its_name, its_compute) \
 	{ \
-		OPERATOR(its_name, two, bytes), .create_v2 = no_state, .destroy = no_end, .compute_v2 = its_compute, .may_inplace = inplace, \
-		.release_inplace = release_inplace, \
+		OPERATOR(its_name, two, bytes), .create_v2 = no_state, .destroy = no_end, .compute_v2 = its_compute, .infer_shape = same_shape, \
+		.may_inplace = inplace, .release_inplace = release_inplace, \
 	}
 
 static const abi_operator operators[] = {

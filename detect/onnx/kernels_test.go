@@ -100,6 +100,7 @@ var places = map[string]string{
 	"ABI_CREATE_STATUS": "CreateStatus", "ABI_CREATE_DOMAIN": "CreateCustomOpDomain", "ABI_DOMAIN_ADD": "CustomOpDomain_Add", "ABI_ADD_DOMAIN": "AddCustomOpDomain",
 	"ABI_TENSOR_DATA": "GetTensorMutableData", "ABI_DIMENSIONS_COUNT": "GetDimensionsCount", "ABI_DIMENSIONS": "GetDimensions",
 	"ABI_ELEMENT_COUNT": "GetTensorShapeElementCount", "ABI_TENSOR_SHAPE": "GetTensorTypeAndShape",
+	"ABI_INFER_INPUT": "ShapeInferContext_GetInputTypeShape", "ABI_INFER_OUTPUT": "ShapeInferContext_SetOutputTypeShape",
 	"ABI_INPUT": "KernelContext_GetInput", "ABI_OUTPUT": "KernelContext_GetOutput", "ABI_RELEASE_SHAPE": "ReleaseTensorTypeAndShapeInfo",
 }
 
@@ -108,7 +109,7 @@ var fields = map[string]string{
 	"version": "version", "name": "GetName", "provider": "GetExecutionProviderType", "input_type": "GetInputType",
 	"inputs": "GetInputTypeCount", "output_type": "GetOutputType", "outputs": "GetOutputTypeCount", "destroy": "KernelDestroy",
 	"input_kind": "GetInputCharacteristic", "output_kind": "GetOutputCharacteristic", "input_memory": "GetInputMemoryType",
-	"create_v2": "CreateKernelV2", "compute_v2": "KernelComputeV2", "start_version": "GetStartVersion", "end_version": "GetEndVersion",
+	"create_v2": "CreateKernelV2", "compute_v2": "KernelComputeV2", "infer_shape": "InferOutputShapeFn", "start_version": "GetStartVersion", "end_version": "GetEndVersion",
 	"may_inplace": "GetMayInplace", "release_inplace": "ReleaseMayInplace",
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // fineAbove is the error of the outputs from which a part alone is tried with levels for each channel.
-const fineAbove = tolerable / 16
+const fineAbove = tolerable / 40
 
 // refine gives those SiLUs that suffer most from rounding levels for each channel, where that helps, and returns the units anew,
 // the worst first.
@@ -68,7 +68,7 @@ func (s *static) refineOne(u *unit, stats map[string]*histogram) error {
 	best, kept := *u, map[string]affine{u.name: plain, silu.x: s.plan.levels[silu.x]}
 	for _, after := range append([]affine{plain}, s.equalised(u.name, stats[u.name])...) {
 		s.plan.levels[silu.x], s.plan.levels[u.name] = before, after
-		fine := unit{name: u.name, tensors: []string{u.name, silu.x}, fine: true}
+		fine := unit{name: u.name, tensors: without(u.tensors, silu.sigmoid), fine: true}
 		q, err := apply(s.m, s.plan.levelsOf([]unit{fine}), s.cache, nil)
 		if err != nil {
 			return err
@@ -84,6 +84,11 @@ func (s *static) refineOne(u *unit, stats map[string]*histogram) error {
 	maps.Copy(s.plan.levels, kept)
 	*u = best
 	return nil
+}
+
+// without leaves a name out: the sigmoid inside a SiLU that is one look-up needs no levels.
+func without(names []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
 }
 
 // beforeTable is beforeSiLU where the SiLU is one look-up that rounds once.

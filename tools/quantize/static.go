@@ -56,8 +56,8 @@ type Unit struct {
 const (
 	// judged is how many pictures are looked at again and again.
 	judged = 16
-	// tolerable is the error of the outputs up to which a part alone may be int8: a score that is off by six points.
-	tolerable = 0.004
+	// tolerable is the error of the outputs up to which a part alone may be int8: a score that is off by ten points.
+	tolerable = 0.01
 )
 
 // Static quantises a float network that Simplify has been through. head is its head, nil where the tail stayed.
