@@ -17,6 +17,7 @@ type plan struct {
 	sigma  map[string]bool     // outputs of sigmoids
 	root   map[string]string   // tensors that only rearrange another one share its levels
 	heads  map[string]field    // outputs that convolutions make
+	whole  map[string]bool     // tensors that are no float
 	levels map[string]affine
 }
 
@@ -34,7 +35,7 @@ func newPlan(m *graph.Model, head *onnxgraph.Head) *plan {
 	g := m.Graph
 	p := &plan{
 		graph: g, silus: map[string]siluPair{}, before: map[string]string{}, sigma: map[string]bool{}, root: map[string]string{}, levels: map[string]affine{},
-		heads: headsOf(m, head),
+		heads: headsOf(m, head), whole: wholeTensors(g),
 	}
 	p.order = append(p.order, g.Inputs[0].Name)
 	for _, n := range g.Nodes {
@@ -44,7 +45,7 @@ func newPlan(m *graph.Model, head *onnxgraph.Head) *plan {
 }
 
 func (p *plan) node(n *graph.Node) {
-	if n.Domain != "" || len(n.Outputs) != 1 {
+	if n.Domain != "" || len(n.Outputs) != 1 || p.whole[n.Output()] {
 		return
 	}
 	out := n.Output()
