@@ -42,6 +42,12 @@ func lookup(variant int, x []uint8, table *[256]uint8, y []uint8) {
 	C.lookup_bytes_by(C.int(variant), (*C.uint8_t)(unsafe.SliceData(x)), (*C.uint8_t)(&table[0]), (*C.uint8_t)(unsafe.SliceData(y)), C.size_t(len(x)))
 }
 
+// lookupChannels is the operator LookupChannels over pixels of as many channels as there are tables.
+func lookupChannels(x []uint8, tables []uint8, y []uint8) {
+	channels := len(tables) / 256
+	C.lookup_channels((*C.uint8_t)(unsafe.SliceData(x)), (*C.uint8_t)(&tables[0]), (*C.uint8_t)(unsafe.SliceData(y)), C.size_t(len(x)/channels), C.size_t(channels))
+}
+
 // stemKernel is the largest height or width of the kernel of a Stem.
 const stemKernel = C.STEM_KERNEL
 

@@ -44,6 +44,40 @@ func TestEveryVariantLooksUp(t *testing.T) {
 	}
 }
 
+// TestChannelsLookUpInTheirOwnTables: around the sizes of a block, in place, and for channels that are no multiple of it.
+func TestChannelsLookUpInTheirOwnTables(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 2))
+	for _, channels := range []int{1, 3, 16, 24, 48} {
+		tables := make([]uint8, 256*channels)
+		for i := range tables {
+			tables[i] = uint8(random.Uint32())
+		}
+		for _, pixels := range []int{1, 63, 64, 65, 200} {
+			x, want := make([]uint8, pixels*channels), make([]uint8, pixels*channels)
+			for i := range x {
+				x[i] = uint8(random.Uint32())
+				want[i] = tables[i%channels*256+int(x[i])]
+			}
+			got := make([]uint8, len(x))
+			if lookupChannels(x, tables, got); !slices.Equal(got, want) {
+				t.Fatalf("%d pixels of %d channels give something else", pixels, channels)
+			}
+			if lookupChannels(x, tables, x); !slices.Equal(x, want) {
+				t.Fatalf("%d pixels of %d channels give something else in place", pixels, channels)
+			}
+		}
+	}
+}
+
+func BenchmarkLookupChannels(b *testing.B) {
+	x, tables := make([]uint8, 1<<20), make([]uint8, 64*256)
+	b.SetBytes(int64(len(x)))
+	b.ReportAllocs()
+	for b.Loop() {
+		lookupChannels(x, tables, x)
+	}
+}
+
 func BenchmarkLookup(b *testing.B) {
 	x, y := make([]uint8, 1<<20), make([]uint8, 1<<20)
 	var table [256]uint8

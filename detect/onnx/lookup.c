@@ -91,9 +91,67 @@ void lookup_bytes(const uint8_t *x, const uint8_t *table, uint8_t *y, size_t n) 
 	variants[best].look(x, table, y, n);
 }
 
-void lookup_channels(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels) {
+static void channels_plain(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels) {
 	for (size_t p = 0; p < pixels; p++, x += channels, y += channels) {
 		const uint8_t *t = tables;
 		for (size_t c = 0; c < channels; c++, t += 256) y[c] = t[x[c]];
 	}
+}
+
+#if defined(__x86_64__)
+#define VBMI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
+
+// transpose turns 16 rows of 4 x 16 bytes: byte j of row i becomes byte i of row j, in each quarter.
+VBMI static inline void transpose(__m512i r[16]) {
+	__m512i s[16];
+	for (int round = 0; round < 4; round++) {
+		for (int i = 0; i < 8; i++) s[2 * i] = _mm512_unpacklo_epi8(r[i], r[i + 8]), s[2 * i + 1] = _mm512_unpackhi_epi8(r[i], r[i + 8]);
+		for (int i = 0; i < 16; i++) r[i] = s[i];
+	}
+}
+
+// 16 channels of 64 pixels: a register for each channel, so that one table serves 64 bytes at once.
+VBMI static inline void channels_block(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t channels) {
+	__m512i r[16];
+	for (size_t i = 0; i < 16; i++) {
+		const uint8_t *from = x + i * channels;
+		r[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)from));
+		r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const __m128i *)(from + 16 * channels)), 1);
+		r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const __m128i *)(from + 32 * channels)), 2);
+		r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const __m128i *)(from + 48 * channels)), 3);
+	}
+	transpose(r);
+	for (int c = 0; c < 16; c++) {
+		const uint8_t *t = tables + 256 * c;
+		__m512i low = _mm512_permutex2var_epi8(_mm512_loadu_si512(t), r[c], _mm512_loadu_si512(t + 64));
+		__m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(t + 128), r[c], _mm512_loadu_si512(t + 192));
+		r[c] = _mm512_mask_blend_epi8(_mm512_movepi8_mask(r[c]), low, high);
+	}
+	transpose(r);
+	for (size_t i = 0; i < 16; i++) {
+		uint8_t *to = y + i * channels;
+		_mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(r[i]));
+		_mm_storeu_si128((__m128i *)(to + 16 * channels), _mm512_extracti32x4_epi32(r[i], 1));
+		_mm_storeu_si128((__m128i *)(to + 32 * channels), _mm512_extracti32x4_epi32(r[i], 2));
+		_mm_storeu_si128((__m128i *)(to + 48 * channels), _mm512_extracti32x4_epi32(r[i], 3));
+	}
+}
+
+VBMI static void channels_vbmi(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels) {
+	size_t p = 0, whole = channels - channels % 16;
+	for (; channels == whole && p + 64 <= pixels; p += 64) {
+		for (size_t c = 0; c < channels; c += 16) channels_block(x + p * channels + c, tables + 256 * c, y + p * channels + c, channels);
+	}
+	channels_plain(x + p * channels, tables, y + p * channels, pixels - p, channels);
+}
+#endif
+
+void lookup_channels(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels) {
+#if defined(__x86_64__)
+	if (runs_here(0) && __builtin_cpu_supports("avx512vl")) {
+		channels_vbmi(x, tables, y, pixels, channels);
+		return;
+	}
+#endif
+	channels_plain(x, tables, y, pixels, channels);
 }
