@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,5 +123,33 @@ func TestPullFromAFolder(t *testing.T) {
 	card, err := os.ReadFile(filepath.Join(to, "yolox_nano.yaml"))
 	if err != nil || !strings.Contains(string(card), "licence: Apache-2.0") {
 		t.Errorf("%s, %v", card, err)
+	}
+}
+
+// TestInterruptedPull: a real process in the middle of a file ends with exit code 1, and what had come stays for the next time.
+func TestInterruptedPull(t *testing.T) {
+	sent := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := w.Write(make([]byte, 5000)); err != nil {
+			t.Error(err)
+		}
+		w.(http.Flusher).Flush()
+		close(sent)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	p := start(t, nil, "model", "pull", "yolox-nano", "--from", server.URL+"/", "--to", dir)
+	<-sent
+	part := filepath.Join(dir, "yolox_nano.onnx.part")
+	eventually(t, "5000 bytes lie in the part", func() bool {
+		info, err := os.Stat(part)
+		return err == nil && info.Size() == 5000
+	})
+	if code := p.stop(t); code != exitFailed || !strings.Contains(p.stderr.String(), "5000 of 3659407") || !strings.Contains(p.stderr.String(), "goes on from there") {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 || left[0].Name() != filepath.Base(part) {
+		t.Errorf("left %v", left)
 	}
 }

@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/tools/bundle"
+	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 // content is a model that pulls bring.
@@ -135,6 +138,11 @@ func TestPullBringsTheFileAndItsCard(t *testing.T) {
 				t.Fatalf("%s, %v, told of %d bytes", path, err, last)
 			}
 			p.whole(t, data)
+			// What is made of it says where it is from, without being told.
+			o, err := bundle.Open(path, onnxgraph.Size{})
+			if made := o.Card("", "", "a test"); err != nil || made.Origin.URL != cmp.Or(c.e.URL, c.e.Page) || made.Licence != c.e.Licence {
+				t.Errorf("%+v, %v", made, err)
+			}
 			if _, err := Pull(t.Context(), c.e, PullOptions{From: "nowhere", To: p.dir}); err != nil {
 				t.Errorf("what is there already: %v", err)
 			}

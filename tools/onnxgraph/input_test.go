@@ -129,3 +129,21 @@ func TestCutNetworkIsTheSameEachTime(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryFamilyTakesAnotherSize: a YOLOv8 too, whose cells lie in constants of its tail.
+func TestEveryFamilyTakesAnotherSize(t *testing.T) {
+	m := yolov8Model(testClasses, true, false)
+	s, err := Simplify(m, RunOptions{})
+	if err != nil || s.Head == nil {
+		t.Fatalf("head %v, %v", s.Head, err)
+	}
+	if err := SetInput(m, s.Head, Size{96, 160}, RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	out := run(t, m, noise([]int64{1, 3, 160, 96}, 1))
+	for _, l := range s.Head.Levels {
+		if got := out[l.Outputs[0]].Shape; got[2] != int64(160/l.Stride) || got[3] != int64(96/l.Stride) {
+			t.Errorf("stride %d: shape %v", l.Stride, got)
+		}
+	}
+}
