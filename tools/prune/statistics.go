@@ -23,10 +23,10 @@ type moments struct {
 }
 
 // observe looks at tensors of a network on pictures.
-func observe(s *onnxgraph.Session, pictures []onnx.Array, p *multiplier, progress progress) (map[string]*moments, error) {
+func observe(s *onnxgraph.Session, pictures *album, p *multiplier, progress progress) (map[string]*moments, error) {
 	sums := map[string]*samples{}
-	for i, in := range pictures {
-		out, err := s.Run(in)
+	for i := range pictures.pictures {
+		out, err := s.Run(pictures.at(i))
 		if err != nil {
 			return nil, err
 		}
@@ -35,11 +35,11 @@ func observe(s *onnxgraph.Session, pictures []onnx.Array, p *multiplier, progres
 				sums[name] = newSamples(int(a.Shape[1])+1, 0)
 			}
 			glance(sums[name], a, uint64(i))
-			if err := sums[name].flush(p, i == len(pictures)-1); err != nil {
+			if err := sums[name].flush(p, i == len(pictures.pictures)-1); err != nil {
 				return nil, err
 			}
 		}
-		progress.show("statistics", i+1, len(pictures))
+		progress.show("statistics", i+1, len(pictures.pictures))
 	}
 	all := map[string]*moments{}
 	for name, s := range sums {
