@@ -11,7 +11,7 @@ import (
 
 const (
 	glances = 256  // places of a picture at which the channels of a tensor are looked at
-	faint   = 1e-4 // of the mean variance, that is added to every variance
+	faint   = 1e-3 // of the mean variance, that is added to every variance
 )
 
 // moments are of the channels of a tensor, over places and pictures.
@@ -79,12 +79,26 @@ func (s *samples) moments() *moments {
 		}
 		trace += m.covariance.At(i, i)
 	}
-	for i := range c {
-		m.covariance.SetSym(i, i, max(0, m.covariance.At(i, i))+faint*trace/float64(c)+1e-12)
-	}
-	var chol mat.Cholesky
-	if chol.Factorize(m.covariance) {
-		chol.InverseTo(m.inverse) //nolint:errcheck // complains of bad condition only
-	}
+	m.invert(faint * trace / float64(c))
 	return m
+}
+
+// invert adds a little to the diagonal of the covariance, and more where that is not enough: few pictures, or channels that are all alike.
+func (m *moments) invert(little float64) {
+	c := len(m.mean)
+	for i := range c {
+		m.covariance.SetSym(i, i, max(0, m.covariance.At(i, i)))
+	}
+	little = max(little, 1e-12)
+	for range 40 { // a covariance that is no number never has an inverse
+		for i := range c {
+			m.covariance.SetSym(i, i, m.covariance.At(i, i)+little)
+		}
+		var chol mat.Cholesky
+		if chol.Factorize(m.covariance) && chol.Cond() < 1e12 {
+			chol.InverseTo(m.inverse) //nolint:errcheck // complains of bad condition only
+			return
+		}
+		little *= 4
+	}
 }
