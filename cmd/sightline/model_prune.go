@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,9 @@ type pruneFlags struct {
 	method, calib, repair, scope, importance string
 	origin                                   originFlags
 	input                                    sizeFlag
-	pictures, round                          int
+	data                                     string
+	sweep                                    []float64
+	pictures, round, passes                  int
 	amount                                   float64
 	json                                     bool
 }
@@ -53,19 +56,23 @@ With --method unstructured, the weights of least magnitude (L1) become zero; --a
 compressed file shrinks; the time on onnxruntime does not change.
 Either way the remaining weights are moved, by what the network makes of the pictures, so that every layer gives nearly what it gave.`,
 		Example: `  sightline model prune --method channel --amount 0.1 --calib pictures/ yolox_nano.onnx narrow.onnx
-  sightline model prune --method unstructured --amount 0.3 --calib pictures/ yolox_nano.onnx sparse.onnx`,
-		Args: usage(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], args[1]) },
+  sightline model prune --method unstructured --amount 0.3 --calib pictures/ yolox_nano.onnx sparse.onnx
+  sightline model prune --method unstructured --sweep 0.1,0.3,0.5 --calib pictures/ --data coco-dev yolox_nano.onnx`,
+		Args: usage(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.start(cmd, args) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.method, "method", unstructured, "unstructured or channel")
 	flags.Float64Var(&f.amount, "amount", 0.3, "`SHARE` of the weights that become zero, or of the multiply-adds that are saved")
+	flags.Float64SliceVar(&f.sweep, "sweep", nil, "unstructured: try these `SHARES`, such as 0.1,0.3,0.5, on --data, and write no model")
+	flags.StringVar(&f.data, "data", "", "`DIR` with images/ and instances.json in COCO form, for --sweep")
 	flags.StringVar(&f.scope, "scope", "global", "unstructured: global, or layer: the same share in every layer")
-	flags.StringVar(&f.importance, "importance", "obs", "channel: obs (what is lost when the others make up for it), data (what it adds) or l1 (magnitude)")
+	flags.StringVar(&f.importance, "importance", "", "l1 (magnitude), data (what it adds on the pictures), and for channel obs (what is lost when the others make up for it) (default: l1, for channel obs)")
 	flags.IntVar(&f.round, "round", 0, "channel: widths become multiples of `N`, 1 for any (default: 16, and 8 for narrow groups)")
 	flags.StringVar(&f.calib, "calib", "", "`DIR` with pictures of what the cameras see")
 	flags.IntVar(&f.pictures, "pictures", 64, "at most `N` of them")
-	flags.StringVar(&f.repair, "repair", "", "ls, none, and for channel also mix (default: ls with --calib)")
+	flags.StringVar(&f.repair, "repair", "", "ls, none, and for channel also mix or tune (default: ls with --calib)")
+	flags.IntVar(&f.passes, "passes", 20, "--repair tune: goes `N` times over the pictures")
 	f.input.add(flags)
 	f.origin.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
@@ -75,7 +82,7 @@ Either way the remaining weights are moved, by what the network makes of the pic
 func (f pruneFlags) check(in, out string) error {
 	repairs := []string{"", prune.RepairLS, prune.RepairNone}
 	if f.method == channelwise {
-		repairs = append(repairs, prune.RepairMix)
+		repairs = append(repairs, prune.RepairMix, prune.RepairTune)
 	}
 	switch {
 	case f.method != unstructured && f.method != channelwise:
@@ -84,8 +91,14 @@ func (f pruneFlags) check(in, out string) error {
 		return fmt.Errorf("--scope %.40q: must be global or layer", f.scope)
 	case !slices.Contains(repairs, f.repair):
 		return fmt.Errorf("--repair %.40q: must be %s", f.repair, strings.Join(repairs[1:], " or "))
-	case !slices.Contains([]string{prune.OBS, prune.Data, prune.L1}, f.importance):
+	case !slices.Contains([]string{"", prune.OBS, prune.Data, prune.L1}, f.importance):
 		return fmt.Errorf("--importance %.40q: must be obs, data or l1", f.importance)
+	case f.method == unstructured && f.importance == prune.OBS:
+		return errors.New("--importance obs is for --method channel: must be l1 or data")
+	case f.method == unstructured && f.importance == prune.Data && f.calib == "":
+		return errors.New("--importance data needs pictures: name a folder with --calib")
+	case f.passes < 1:
+		return fmt.Errorf("--passes %d: must be 1 or more", f.passes)
 	case f.round < 0:
 		return fmt.Errorf("--round %d: must be 1 or more", f.round)
 	case f.method == channelwise && f.calib == "":
@@ -96,6 +109,33 @@ func (f pruneFlags) check(in, out string) error {
 		return fmt.Errorf("--amount %g: must be 0 to below 1", f.amount)
 	}
 	return bundle.CheckOut(in, out)
+}
+
+// start tells a sweep, which writes no model, from a single run.
+func (f pruneFlags) start(cmd *cobra.Command, args []string) error {
+	if len(f.sweep) == 0 {
+		if len(args) != 2 {
+			return wrongUse{errors.New("two models are needed: IN.onnx and OUT.onnx")}
+		}
+		return f.run(cmd, args[0], args[1])
+	}
+	if err := f.check("", "none.onnx"); err != nil {
+		return wrongUse{err}
+	}
+	switch {
+	case f.method != unstructured:
+		return wrongUse{errors.New("--sweep is for --method unstructured")}
+	case f.data == "":
+		return wrongUse{errors.New("--sweep needs --data: a folder in COCO form to measure on")}
+	case len(args) != 1:
+		return wrongUse{errors.New("--sweep writes no model: name IN.onnx alone")}
+	}
+	for _, amount := range f.sweep {
+		if !(amount >= 0 && amount < 1) {
+			return wrongUse{fmt.Errorf("--sweep %g: must be 0 to below 1", amount)}
+		}
+	}
+	return f.runSweep(cmd, args[0])
 }
 
 func (f pruneFlags) run(cmd *cobra.Command, in, out string) error {
@@ -125,7 +165,7 @@ func (f pruneFlags) run(cmd *cobra.Command, in, out string) error {
 
 // open gives the pictures, nil where none are needed.
 func (f pruneFlags) open(cmd *cobra.Command, spec models.Spec) (*calibrate.Set, error) {
-	if f.calib == "" || f.method == unstructured && f.repair == prune.RepairNone {
+	if f.calib == "" || f.method == unstructured && f.repair == prune.RepairNone && f.importance != prune.Data {
 		return nil, nil
 	}
 	return compress.OpenPictures(cmd.Context(), f.calib, spec, f.pictures, warner(cmd))
@@ -135,11 +175,19 @@ func (f pruneFlags) open(cmd *cobra.Command, spec models.Spec) (*calibrate.Set, 
 func (f pruneFlags) prune(cmd *cobra.Command, m *graph.Model, head *onnxgraph.Head, set *calibrate.Set) (*graph.Model, any, error) {
 	show := newProgress(cmd.ErrOrStderr()).show
 	if f.method == unstructured {
-		return prune.Unstructured(cmd.Context(), m, prune.UnstructuredOptions{Amount: f.amount, PerLayer: f.scope == "layer", Calibration: set, Progress: show})
+		return prune.Unstructured(cmd.Context(), m, prune.UnstructuredOptions{Amount: f.amount, PerLayer: f.scope == "layer", Importance: f.score(), NoRepair: f.repair == prune.RepairNone, Calibration: set, Progress: show})
 	}
 	return prune.Channel(cmd.Context(), m, prune.ChannelOptions{
-		Amount: f.amount, Round: f.round, Importance: f.importance, Repair: f.repair, Head: head, Calibration: set, Progress: show,
+		Amount: f.amount, Round: f.round, Importance: f.importance, Repair: f.repair, Passes: f.passes, Head: head, Calibration: set, Progress: show,
 	})
+}
+
+// score is how single weights are told from each other.
+func (f pruneFlags) score() string {
+	if f.importance == "" {
+		return prune.L1
+	}
+	return f.importance
 }
 
 // command is what makes the same file again, without the places where files lay.
@@ -147,11 +195,17 @@ func (f pruneFlags) command(in, out string) string {
 	text := fmt.Sprintf("sightline model prune --method %s --amount %g", f.method, f.amount)
 	if f.method == unstructured {
 		text += " --scope " + f.scope
-	} else {
-		text += fmt.Sprintf(" --importance %s --round %d", f.importance, f.round)
+	} else if f.round > 0 {
+		text += fmt.Sprintf(" --round %d", f.round)
+	}
+	if f.importance != "" {
+		text += " --importance " + f.importance
 	}
 	if f.repair != "" {
 		text += " --repair " + f.repair
+	}
+	if f.repair == prune.RepairTune {
+		text += fmt.Sprintf(" --passes %d", f.passes)
 	}
 	if f.calib != "" && f.repair != prune.RepairNone || f.method == channelwise {
 		text += fmt.Sprintf(" --calib %s --pictures %d", filepath.Base(f.calib), f.pictures)
@@ -176,12 +230,24 @@ func (f pruneFlags) print(cmd *cobra.Command, report any, in, out string) error 
 	switch r := report.(type) {
 	case prune.Report:
 		fmt.Fprintf(w, "  %d of %d weights are zero, repaired: %v\n", r.Zeros, r.Weights, r.Repaired)
+		printSparsity(w, r.Layers)
 		fmt.Fprintf(w, "  compressed %d KiB instead of %d; the time on onnxruntime is the same\n", after>>10, before>>10)
 	case prune.ChannelReport:
 		printChannels(w, r)
 		fmt.Fprintf(w, "  compressed %d KiB instead of %d\n", after>>10, before>>10)
 	}
 	return nil
+}
+
+// printSparsity sums up how much of each layer is zero.
+func printSparsity(w io.Writer, layers []prune.Layer) {
+	if len(layers) == 0 {
+		return
+	}
+	sorted := slices.SortedStableFunc(slices.Values(layers), func(a, b prune.Layer) int { return cmp.Compare(a.Sparsity, b.Sparsity) })
+	least, middle, most := sorted[0], sorted[len(sorted)/2], sorted[len(sorted)-1]
+	fmt.Fprintf(w, "  layers from %.1f %% (%.40s) over %.1f %% (median) to %.1f %% (%.40s)\n",
+		100*least.Sparsity, least.Name, 100*middle.Sparsity, 100*most.Sparsity, most.Name)
 }
 
 // printChannels tells which groups became narrower, what that saves and what it costs.
@@ -200,6 +266,9 @@ func printChannels(w io.Writer, r prune.ChannelReport) {
 	saved := 100 * float64(r.MACsBefore-r.MACs) / float64(max(1, r.MACsBefore))
 	fmt.Fprintf(w, "  %.1f of %.1f million multiply-adds, %.1f %% saved\n", float64(r.MACs)/1e6, float64(r.MACsBefore)/1e6, saved)
 	fmt.Fprintf(w, "  error of the detections %.4f as cut, %.4f repaired (%s)\n", r.ErrorCut, r.Error, r.Repair)
+	if r.NotTuned != "" {
+		fmt.Fprintf(w, "  not tuned: %.200s\n", r.NotTuned)
+	}
 }
 
 // compressed is the size of a file in gzip.

@@ -6,19 +6,20 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/judge"
 	"github.com/sightline/sightline/tools/onnxgraph"
 	"github.com/sightline/sightline/tools/prune/channels"
+	"github.com/sightline/sightline/tools/prune/gradient"
 )
 
 // The ways of making up for channels that are gone.
 const (
 	RepairNone = "none"
-	RepairMix  = "mix" // the others' weights, once, by the covariance of channels
-	RepairLS   = "ls"  // mix, then layer after layer by least squares
+	RepairMix  = "mix"  // the others' weights, once, by the covariance of channels
+	RepairLS   = "ls"   // mix, then layer after layer by least squares
+	RepairTune = "tune" // ls, then all layers together by gradients
 )
 
 // judged is how many pictures sensitivity is measured on.
@@ -29,7 +30,8 @@ type ChannelOptions struct {
 	Amount      float64         // share of the multiply-adds that are saved, 0 to below 1
 	Round       int             // widths become multiples of it; 0: of 16, and of 8 where a group is narrow
 	Importance  string          // OBS, Data or L1; "": OBS
-	Repair      string          // RepairNone, RepairMix or RepairLS; "": RepairLS
+	Repair      string          // RepairNone, RepairMix, RepairLS or RepairTune; "": RepairLS
+	Passes      int             // over the pictures, by RepairTune
 	Head        *onnxgraph.Head // of the network, nil where its tail was not cut off
 	Calibration *calibrate.Set
 	Library     string // of onnxruntime; "": found by itself
@@ -52,8 +54,9 @@ type ChannelReport struct {
 	Importance string             `json:"importance" yaml:"importance"`
 	Repair     string             `json:"repair" yaml:"repair"`
 	Pictures   int                `json:"pictures" yaml:"pictures"`
-	ErrorCut   float64            `json:"error_cut" yaml:"error_cut"` // without repair
-	Error      float64            `json:"error" yaml:"error"`         // as written
+	ErrorCut   float64            `json:"error_cut" yaml:"error_cut"`                     // without repair
+	Error      float64            `json:"error" yaml:"error"`                             // as written
+	NotTuned   string             `json:"not_tuned,omitempty" yaml:"not_tuned,omitempty"` // why RepairTune was not done
 	Groups     []ChannelGroup     `json:"groups" yaml:"-"`
 	Barriers   []channels.Barrier `json:"barriers" yaml:"-"`
 }
@@ -78,7 +81,7 @@ type channel struct {
 	x          *channels.Map
 	layers     map[string]*layer // of the whole network, by output
 	macs       map[string]int64
-	pictures   []onnx.Array
+	pictures   *album
 	stats      map[string]*moments
 	judge      *judge.Judge
 	candidates []*candidate
@@ -109,8 +112,8 @@ func (o ChannelOptions) check() error {
 		return fmt.Errorf("round %d: must be 0 or more", o.Round)
 	case !slices.Contains([]string{"", OBS, Data, L1}, o.Importance):
 		return fmt.Errorf("importance %.40q: must be obs, data or l1", o.Importance)
-	case !slices.Contains([]string{"", RepairNone, RepairMix, RepairLS}, o.Repair):
-		return fmt.Errorf("repair %.40q: must be ls, mix or none", o.Repair)
+	case !slices.Contains([]string{"", RepairNone, RepairMix, RepairLS, RepairTune}, o.Repair):
+		return fmt.Errorf("repair %.40q: must be tune, ls, mix or none", o.Repair)
 	case o.Calibration == nil || o.Calibration.Len() == 0:
 		return errors.New("calibration pictures are needed; name a folder with --calib")
 	}
@@ -172,11 +175,7 @@ func (c *channel) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.o.Calibration.Each(ctx, func(_ int, input []float32) error {
-		c.pictures = append(c.pictures, onnx.Array{Shape: shape, Data: slices.Clone(input)})
-		return nil
-	})
-	if err != nil {
+	if c.pictures, err = newAlbum(ctx, c.o.Calibration, shape); err != nil {
 		return err
 	}
 	if c.judge, err = judge.New(ctx, c.whole, c.o.Head, c.o.Calibration.First(judged), c.run); err != nil {
@@ -222,15 +221,44 @@ func (c *channel) finish(ctx context.Context) (*graph.Model, error) {
 			cut, err = c.x.Cut(cut, gone)
 		}
 	}
-	if err == nil && c.o.Repair == RepairLS {
+	if err == nil && (c.o.Repair == RepairLS || c.o.Repair == RepairTune) {
 		err = c.leastSquares(ctx, cut, gone)
 	}
 	if err != nil {
 		return nil, err
 	}
 	c.fill(gone)
-	c.report.Error, err = c.judge.Error(cut)
-	return cut, err
+	if c.report.Error, err = c.judge.Error(cut); err != nil || c.o.Repair != RepairTune {
+		return cut, err
+	}
+	return c.tuned(ctx, cut, gone)
+}
+
+// tuned is the network after tuning, where that is nearer to the whole one, and where all its gradients are known.
+func (c *channel) tuned(ctx context.Context, cut *graph.Model, gone map[int]bool) (*graph.Model, error) {
+	moves, err := c.changed(cut, gone)
+	if err != nil {
+		return nil, err
+	}
+	before := cut.Clone()
+	err = c.tune(ctx, cut, moves, c.o.Passes)
+	if errors.Is(err, gradient.ErrUnknown) {
+		c.report.Repair, c.report.NotTuned = RepairLS, err.Error()
+		return before, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.judge.Error(cut)
+	if err != nil {
+		return nil, err
+	}
+	if after > c.report.Error {
+		c.report.Repair, c.report.NotTuned = RepairLS, "it took the detections further away"
+		return before, nil
+	}
+	c.report.Error = after
+	return cut, nil
 }
 
 func (c *channel) fill(gone map[int]bool) {

@@ -20,17 +20,18 @@ const (
 func (c *channel) order(g channels.Group, most int) []int {
 	switch c.o.Importance {
 	case L1:
-		return c.smallest(g, most, c.magnitude)
+		return smallest(g, most, func(class int) float64 { return c.magnitude(g, class) })
 	case Data:
-		return c.smallest(g, most, c.contribution)
+		readers := c.readers(g)
+		return smallest(g, most, func(class int) float64 { return contribution(readers, class) })
 	}
 	return c.greedy(g, most)
 }
 
-func (c *channel) smallest(g channels.Group, most int, score func(channels.Group, int) float64) []int {
+func smallest(g channels.Group, most int, score func(class int) float64) []int {
 	scores := map[int]float64{}
 	for _, class := range g.Classes {
-		scores[class] = score(g, class)
+		scores[class] = score(class)
 	}
 	order := slices.Clone(g.Classes)
 	slices.SortStableFunc(order, func(a, b int) int {
@@ -64,14 +65,11 @@ func (c *channel) magnitude(g channels.Group, class int) float64 {
 }
 
 // contribution is the square that a class adds to what its readers give, as a share of their variance.
-func (c *channel) contribution(g channels.Group, class int) float64 {
+func contribution(readers []*reader, class int) float64 {
 	total := 0.0
-	for _, name := range g.Consumers {
-		r := c.reader(name)
-		for column, other := range r.classes {
-			if other == class {
-				total += r.gram.At(column, column) * r.stats.square[column] / r.variance
-			}
+	for _, r := range readers {
+		for _, column := range r.columns(class) {
+			total += r.gram.At(column, column) * r.stats.square[column] / r.variance
 		}
 	}
 	return total
@@ -85,6 +83,14 @@ type reader struct {
 	gram     *mat.Dense // w'w
 	inverse  *mat.Dense // of the covariance
 	variance float64    // of all outputs together
+}
+
+func (c *channel) readers(g channels.Group) []*reader {
+	var list []*reader
+	for _, name := range g.Consumers {
+		list = append(list, c.reader(name))
+	}
+	return list
 }
 
 func (c *channel) reader(name string) *reader {
@@ -176,10 +182,9 @@ func (r *reader) remove(columns []int) {
 
 // greedy takes one class after the other, each time the one whose loss is least now.
 func (c *channel) greedy(g channels.Group, most int) []int {
-	readers := make([]*reader, len(g.Consumers))
+	readers := c.readers(g)
 	columns := make([]map[int][]int, len(readers))
-	for i, name := range g.Consumers {
-		readers[i] = c.reader(name)
+	for i := range readers {
 		columns[i] = map[int][]int{}
 		for _, class := range g.Classes {
 			columns[i][class] = readers[i].columns(class)

@@ -85,7 +85,7 @@ func (c *channel) waves(m *graph.Model, gone map[int]bool) ([][]*task, error) {
 	return waves, nil
 }
 
-func (c *channel) places() int { return max(16, min(256, enough/len(c.pictures))) }
+func (c *channel) places() int { return max(16, min(256, enough/len(c.pictures.pictures))) }
 
 // where gives the places of a picture that a layer is looked at.
 func where(seed uint64, n, h, w int) [][2]int {
@@ -115,18 +115,18 @@ func (c *channel) targets(ctx context.Context, waves [][]*task) error {
 		return err
 	}
 	defer s.Close() //nolint:errcheck // frees memory
-	for i, in := range c.pictures {
+	for i := range c.pictures.pictures {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := s.Run(in)
+		out, err := s.Run(c.pictures.at(i))
 		if err != nil {
 			return err
 		}
 		for name, a := range out {
 			tasks[name].want(a, where(uint64(i), c.places(), int(a.Shape[2]), int(a.Shape[3])))
 		}
-		c.progress.show("targets", i+1, len(c.pictures))
+		c.progress.show("targets", i+1, len(c.pictures.pictures))
 	}
 	return nil
 }
@@ -153,17 +153,17 @@ func (c *channel) solveWave(ctx context.Context, m *graph.Model, wave []*task, p
 		return err
 	}
 	defer s.Close() //nolint:errcheck // frees memory
-	for i, in := range c.pictures {
+	for i := range c.pictures.pictures {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := s.Run(in)
+		out, err := s.Run(c.pictures.at(i))
 		if err != nil {
 			return err
 		}
 		for _, t := range wave {
 			t.add(out[t.layer.node.Inputs[0]], i, c.places())
-			if err := flushAll(p, t.sums, i == len(c.pictures)-1); err != nil {
+			if err := flushAll(p, t.sums, i == len(c.pictures.pictures)-1); err != nil {
 				return err
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 const (
 	glances = 256  // places of a picture at which the channels of a tensor are looked at
-	faint   = 1e-4 // of the mean variance, that is added to every variance
+	faint   = 1e-3 // of the mean variance, that is added to every variance
 )
 
 // moments are of the channels of a tensor, over places and pictures.
@@ -23,10 +23,10 @@ type moments struct {
 }
 
 // observe looks at tensors of a network on pictures.
-func observe(s *onnxgraph.Session, pictures []onnx.Array, p *multiplier, progress progress) (map[string]*moments, error) {
+func observe(s *onnxgraph.Session, pictures *album, p *multiplier, progress progress) (map[string]*moments, error) {
 	sums := map[string]*samples{}
-	for i, in := range pictures {
-		out, err := s.Run(in)
+	for i := range pictures.pictures {
+		out, err := s.Run(pictures.at(i))
 		if err != nil {
 			return nil, err
 		}
@@ -35,11 +35,11 @@ func observe(s *onnxgraph.Session, pictures []onnx.Array, p *multiplier, progres
 				sums[name] = newSamples(int(a.Shape[1])+1, 0)
 			}
 			glance(sums[name], a, uint64(i))
-			if err := sums[name].flush(p, i == len(pictures)-1); err != nil {
+			if err := sums[name].flush(p, i == len(pictures.pictures)-1); err != nil {
 				return nil, err
 			}
 		}
-		progress.show("statistics", i+1, len(pictures))
+		progress.show("statistics", i+1, len(pictures.pictures))
 	}
 	all := map[string]*moments{}
 	for name, s := range sums {
@@ -79,12 +79,26 @@ func (s *samples) moments() *moments {
 		}
 		trace += m.covariance.At(i, i)
 	}
-	for i := range c {
-		m.covariance.SetSym(i, i, max(0, m.covariance.At(i, i))+faint*trace/float64(c)+1e-12)
-	}
-	var chol mat.Cholesky
-	if chol.Factorize(m.covariance) {
-		chol.InverseTo(m.inverse) //nolint:errcheck // complains of bad condition only
-	}
+	m.invert(faint * trace / float64(c))
 	return m
+}
+
+// invert adds a little to the diagonal of the covariance, and more where that is not enough: few pictures, or channels that are all alike.
+func (m *moments) invert(little float64) {
+	c := len(m.mean)
+	for i := range c {
+		m.covariance.SetSym(i, i, max(0, m.covariance.At(i, i)))
+	}
+	little = max(little, 1e-12)
+	for range 40 { // a covariance that is no number never has an inverse
+		for i := range c {
+			m.covariance.SetSym(i, i, m.covariance.At(i, i)+little)
+		}
+		var chol mat.Cholesky
+		if chol.Factorize(m.covariance) && chol.Cond() < 1e12 {
+			chol.InverseTo(m.inverse) //nolint:errcheck // complains of bad condition only
+			return
+		}
+		little *= 4
+	}
 }

@@ -18,6 +18,8 @@ import (
 type UnstructuredOptions struct {
 	Amount      float64        // share of the weights of all convolutions that become zero, 0 to below 1
 	PerLayer    bool           // the same share in every layer, instead of the smallest of all layers together
+	Importance  string         // L1, or Data: a weight's square times that of what it reads, on Calibration; "": L1
+	NoRepair    bool           // leave what remains as it is, also where Calibration is given
 	Calibration *calibrate.Set // repair: what is left makes up for what is gone, by least squares; nil: no repair
 	Library     string         // of onnxruntime; "": found by itself
 	Threads     int            // 0: one for each processor
@@ -44,10 +46,11 @@ type layer struct {
 	node    *graph.Node
 	shape   []int64
 	weights []float32
+	scores  []float64 // what each weight matters
 	kept    []bool
 }
 
-// Unstructured sets the weights of least magnitude to zero. The network computes as much as before, and onnxruntime takes as
+// Unstructured sets the weights that matter least to zero. The network computes as much as before, and onnxruntime takes as
 // long: what shrinks is the compressed file. Amount 0 gives the same network.
 func Unstructured(ctx context.Context, m *graph.Model, o UnstructuredOptions) (*graph.Model, Report, error) {
 	if !(o.Amount >= 0 && o.Amount < 1) {
@@ -58,8 +61,11 @@ func Unstructured(ctx context.Context, m *graph.Model, o UnstructuredOptions) (*
 	if err != nil {
 		return nil, Report{}, fmt.Errorf("prune: %w", err)
 	}
+	if err := o.score(ctx, m, layers); err != nil {
+		return nil, Report{}, fmt.Errorf("prune: %w", err)
+	}
 	choose(layers, o)
-	if o.Calibration != nil && o.Amount > 0 {
+	if o.repairs() {
 		if err := o.repair(ctx, m, layers); err != nil {
 			return nil, Report{}, fmt.Errorf("prune: repair: %w", err)
 		}
@@ -73,6 +79,10 @@ func Unstructured(ctx context.Context, m *graph.Model, o UnstructuredOptions) (*
 
 // quantised are operators that no float network has.
 var quantised = []string{"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"}
+
+func (o UnstructuredOptions) repairs() bool {
+	return o.Calibration != nil && o.Amount > 0 && !o.NoRepair
+}
 
 func layersOf(m *graph.Model) ([]*layer, error) {
 	var layers []*layer
@@ -115,9 +125,7 @@ func choose(layers []*layer, o UnstructuredOptions) {
 func keepLargest(layers []*layer, amount float64) {
 	var all []float64
 	for _, l := range layers {
-		for _, w := range l.weights {
-			all = append(all, math.Abs(float64(w)))
-		}
+		all = append(all, l.scores...)
 	}
 	slices.Sort(all)
 	gone := int(math.Round(amount * float64(len(all))))
@@ -133,8 +141,7 @@ func keepLargest(layers []*layer, amount float64) {
 	below, _ := slices.BinarySearch(all, limit)
 	ties := gone - below // of those that equal the limit, so many go
 	for _, l := range layers {
-		for i, w := range l.weights {
-			size := math.Abs(float64(w))
+		for i, size := range l.scores {
 			l.kept[i] = size > limit
 			if size == limit {
 				l.kept[i] = ties <= 0
@@ -181,7 +188,7 @@ func (l *layer) write(m *graph.Model, v []float32) {
 }
 
 func report(layers []*layer, o UnstructuredOptions) Report {
-	r := Report{Repaired: o.Calibration != nil && o.Amount > 0}
+	r := Report{Repaired: o.repairs()}
 	for _, l := range layers {
 		gone := 0
 		for _, kept := range l.kept {
