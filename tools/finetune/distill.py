@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Trains a pruned network to give what the whole one gives, on pictures without labels.
 
-Both are ONNX files of the same origin; the pruned one was made by sightline model prune, whose card says what the outputs are. What both
-compute alike from the picture on stays as it is. The weights go back into the pruned file: structure, names and types do not change."""
+Both are ONNX files of the same origin; the pruned one was made by sightline model prune, whose card says what the outputs are.
+What both compute alike from the picture on stays as it is. The weights go back into the pruned file: its structure, names and types
+do not change."""
 
 import argparse
 import concurrent.futures
@@ -72,18 +73,12 @@ class Distillation:
         self.average = copy.deepcopy(student.state_dict())
         # The steps of a weight are in the measure of its tensor: BatchNorm is folded, and sizes differ a hundredfold.
         self.optimiser = torch.optim.Adam(
-            [{"params": [w], "size": w.detach().square().mean().sqrt().item() + 1e-3} for w in student.parameters()], betas=(0.9, 0.99))
+            [{"params": [w], "size": w.detach().square().mean().sqrt().item() + 1e-3} for w in student.parameters()],
+            betas=(0.9, 0.99))
 
     def rate(self, step):
         """Share of the learning rate: it rises over 50 steps and falls along a cosine."""
         return min(1, (step + 1) / 50) * (0.01 + 0.99 * (1 + math.cos(math.pi * step / self.options.steps)) / 2)
-
-    def batch(self, step):
-        o = self.options
-        if step >= o.steps * (1 - o.plain):
-            whole = self.card["input"]["width"] * self.card["input"]["height"]
-            return self.seen.mirrored(self.random, max(1, o.batch * o.size ** 2 // whole))
-        return self.seen.varied(self.random, o.batch, o.size)
 
     def measure(self, batch, kept):
         """Losses of objectness, classes, boxes, and of the tensors inside that kept names."""
@@ -117,11 +112,11 @@ class Distillation:
     def run(self, progress):
         """Trains, and leaves the averaged weights in the student."""
         with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self.batch, 0)
+            coming = ahead.submit(self.seen.varied, self.random, self.options.batch)
             for number in range(self.options.steps):
                 batch = coming.result()
                 if number + 1 < self.options.steps:
-                    coming = ahead.submit(self.batch, number + 1)
+                    coming = ahead.submit(self.seen.varied, self.random, self.options.batch)
                 progress(number + 1, self.step(number, batch))
         self.student.load_state_dict(self.average)
 
@@ -149,7 +144,8 @@ class Progress:
 
 
 def tell(parts):
-    return ", ".join(f"{name} {value:.4f}" for name, value in zip(("objectness", "classes", "boxes", "features"), parts.tolist()))
+    names = "objectness", "classes", "boxes", "features"
+    return ", ".join(f"{name} {value:.4f}" for name, value in zip(names, parts.tolist()))
 
 
 def write(path, model, card, command):
@@ -175,12 +171,10 @@ def arguments(argv):
     p.add_argument("--images", required=True, help="folder of pictures; labels are not looked at")
     p.add_argument("pruned")
     p.add_argument("out")
-    p.add_argument("--steps", type=int, default=2500)
-    p.add_argument("--batch", type=int, default=16, help="pictures a step")
-    p.add_argument("--size", type=int, default=320, help="side of the cuts in pixels, a multiple of 32")
-    p.add_argument("--plain", type=float, default=0.1, help="share of the steps, the last ones, on whole pictures at the model's own size")
-    p.add_argument("--lr", type=float, default=0.004, help="first step of a weight, as a share of the size of its tensor's weights")
-    p.add_argument("--features", type=float, default=1.0, help="weight of the tensors inside beside the outputs")
+    p.add_argument("--steps", type=int, default=4000)
+    p.add_argument("--batch", type=int, default=2, help="pictures a step")
+    p.add_argument("--lr", type=float, default=0.001, help="first step of a weight, as a share of the size of its tensor's weights")
+    p.add_argument("--features", type=float, default=3.0, help="weight of the tensors inside beside the outputs")
     p.add_argument("--hold", type=int, default=8, help="pictures that are only measured")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=os.cpu_count())
@@ -190,14 +184,14 @@ def arguments(argv):
 def check(o):
     if not o.out.endswith(".onnx"):
         raise Refused(f"write model {o.out}: its name must end in .onnx")
-    if o.size % 32 or o.size < 64 or o.steps < 0 or o.batch < 1:
-        raise Refused("--size must be a multiple of 32 from 64 on, --steps from 0, --batch from 1")
+    if o.steps < 0 or o.batch < 1 or o.hold < 0:
+        raise Refused("--steps and --hold must be from 0 on, --batch from 1")
 
 
 def main(argv=None):
     o = arguments(argv)
     check(o)
-    torch.set_num_threads(o.threads)
+    torch.set_num_threads(max(2, o.threads))  # with one, PyTorch takes a slow path for 1x1 convolutions of small batches
     torch.manual_seed(o.seed)
     teacher, student, card = open_pair(o.dense, o.pruned)
     paths = pictures.find(o.images)
@@ -216,9 +210,9 @@ def main(argv=None):
 
 def command(o):
     """What makes the same file again, without the places where files lay."""
-    flags = " ".join(f"--{name} {getattr(o, name):g}" for name in ("steps", "batch", "size", "lr", "features", "plain", "hold", "seed"))
-    return f"tools/finetune/distill.py --dense {os.path.basename(o.dense)} --images {os.path.basename(os.path.normpath(o.images))} " \
-        f"{flags} {os.path.basename(o.pruned)} {os.path.basename(o.out)}"
+    flags = " ".join(f"--{name} {getattr(o, name):g}" for name in ("steps", "batch", "lr", "features", "hold", "seed"))
+    dense, images, pruned, out = (os.path.basename(os.path.normpath(path)) for path in (o.dense, o.images, o.pruned, o.out))
+    return f"tools/finetune/distill.py --dense {dense} --images {images} {flags} {pruned} {out}"
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def head_loss(student, teacher, head, family, classes):
         ours, theirs = ([t.permute(0, 2, 3, 1) for t in g[:3]] + [*g[3:]] for g in (ours, theirs))
         weight = weight[here]
         error = box_error(decode(ours[0][here], *ours[3:]), decode(theirs[0][here], *theirs[3:]))
-        parts = parts + torch.stack([divergence(ours[1], theirs[1]).sum(), (weight * divergence(ours[2][here], theirs[2][here]).sum(1)).sum(),
-                                     (weight * error).sum()])
+        apart = divergence(ours[2][here], theirs[2][here]).sum(1)
+        parts = parts + torch.stack([divergence(ours[1], theirs[1]).sum(), (weight * apart).sum(), (weight * error).sum()])
         weights += weight.sum()
     return parts / (weights + 1)
 

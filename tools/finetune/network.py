@@ -233,6 +233,7 @@ OPERATORS = {
     "Conv": _conv, "MaxPool": _max_pool, "Resize": _resize, "Slice": _slice, "Split": _split,
     "Concat": lambda net, node, inputs, attributes: [torch.cat(inputs, attributes["axis"])],
     "Add": _binary(torch.add), "Mul": _binary(torch.mul),
-    "Sigmoid": _unary(torch.sigmoid), "SiLU": _unary(functional.silu), "Relu": _unary(torch.relu), "Identity": _unary(lambda x: x), "Cast": _unary(lambda x: x.float()),
+    "Sigmoid": _unary(torch.sigmoid), "SiLU": _unary(functional.silu), "Relu": _unary(torch.relu),
+    "Identity": _unary(lambda x: x), "Cast": _unary(lambda x: x.float()),
     "LeakyRelu": lambda net, node, inputs, attributes: [functional.leaky_relu(inputs[0], attributes.get("alpha", 0.01))],
 }

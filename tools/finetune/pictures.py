@@ -54,18 +54,21 @@ class Pictures:
         """Pictures as the detector sees them: letterboxed to the card's size."""
         return self._batch([self._letterbox(self.picture(i)) for i in numbers])
 
-    def varied(self, random, count, size):
-        """Random cuts of size x size of random pictures, at about the detector's scale: mirrored, mixed, tinted."""
-        return self._batch([self._tint(random, self._mosaic(random, size) if random.random() < 0.4 else
-                                       self._cut(random, size, size)) for _ in range(count)])
+    def varied(self, random, count):
+        """Random pictures: half of them as the detector sees them, half cut and mixed at about that scale; mirrored and tinted."""
+        return self._batch([self._one(random) for _ in range(count)])
 
-    def mirrored(self, random, count):
-        """Random pictures as the detector sees them, half of them mirrored."""
-        batch = self.plain(random.integers(len(self), size=count))
-        for i in range(count):
-            if random.random() < 0.5:
-                batch[i] = batch[i].flip(-1)
-        return batch
+    def _one(self, random):
+        kind, size = random.random(), (self.place["width"], self.place["height"])
+        if kind < 0.5:
+            pixels = self._letterbox(self._any(random))
+        else:
+            pixels = self._cut(random, *size) if kind < 0.75 else self._mosaic(random, *size)
+        return pixels if random.random() < 0.5 else self._tint(random, pixels)
+
+    def _any(self, random):
+        pixels = self.picture(random.integers(len(self)))
+        return cv2.flip(pixels, 1) if random.random() < 0.5 else pixels
 
     def _ratio(self, pixels):
         return min(self.place["width"] / pixels.shape[1], self.place["height"] / pixels.shape[0])
@@ -82,25 +85,22 @@ class Pictures:
         return numpy.full((height, width, 3), self.place["fill"], numpy.uint8)
 
     def _cut(self, random, width, height):
-        pixels = self.picture(random.integers(len(self)))
+        pixels = self._any(random)
         scale = self._ratio(pixels) * numpy.exp(random.uniform(numpy.log(0.5), numpy.log(1.25)))
         free = width - pixels.shape[1] * scale, height - pixels.shape[0] * scale
         left, top = (random.uniform(min(f, 0), max(f, 0)) for f in free)
         move = numpy.array([[scale, 0, left + scale / 2 - 0.5], [0, scale, top + scale / 2 - 0.5]])
-        cut = cv2.warpAffine(pixels, move, (width, height), flags=cv2.INTER_LINEAR, borderValue=[self.place["fill"]] * 3)
-        return cv2.flip(cut, 1) if random.random() < 0.5 else cut
+        return cv2.warpAffine(pixels, move, (width, height), flags=cv2.INTER_LINEAR, borderValue=[self.place["fill"]] * 3)
 
-    def _mosaic(self, random, size):
-        canvas = self._canvas(size, size)
-        x, y = random.integers(size // 4, 3 * size // 4, size=2)
-        for rows in (slice(0, y), slice(y, size)):
-            for columns in (slice(0, x), slice(x, size)):
+    def _mosaic(self, random, width, height):
+        canvas = self._canvas(width, height)
+        x, y = (random.integers(side // 4, 3 * side // 4) for side in (width, height))
+        for rows in (slice(0, y), slice(y, height)):
+            for columns in (slice(0, x), slice(x, width)):
                 canvas[rows, columns] = self._cut(random, columns.stop - columns.start, rows.stop - rows.start)
         return canvas
 
     def _tint(self, random, pixels):
-        if random.random() < 0.5:
-            return pixels
         gains, shift = random.uniform(0.8, 1.2) * random.uniform(0.95, 1.05, 3), random.uniform(-20, 20)
         table = numpy.clip(numpy.arange(256)[:, None] * gains + shift, 0, 255).astype(numpy.uint8)
         return cv2.LUT(pixels, table[None])

@@ -99,7 +99,7 @@ class Distill(unittest.TestCase):
         return str(self.folder / name)
 
     def command(self, pruned, out, *more):
-        return ["--dense", self.save("dense.onnx", tiny()), "--images", str(self.folder / "seen"), "--size", "64", "--batch", "8",
+        return ["--dense", self.save("dense.onnx", tiny()), "--images", str(self.folder / "seen"), "--batch", "8",
                 "--threads", "1", *more, self.save("pruned.onnx", pruned), str(self.folder / out)]
 
     def run_main(self, *arguments):
@@ -122,7 +122,7 @@ class Distill(unittest.TestCase):
         self.assertEqual(out.graph, pruned.graph)
 
     def test_training_brings_the_pruned_network_nearer(self):
-        self.run_main(tiny(KEPT), "out.onnx", "--steps", "150")
+        self.run_main(tiny(KEPT), "out.onnx", "--steps", "100", "--lr", "0.01")
         dense, pruned, out = (Network(m) for m in (tiny(), tiny(KEPT), onnx.load(self.folder / "out.onnx")))
         batch = pictures.Pictures(pictures.find(self.folder / "seen"), CARD["input"]).plain(range(24))
         with torch.no_grad():
@@ -175,7 +175,7 @@ class Distill(unittest.TestCase):
             ([*good, "--images", str(self.folder / "gone")], "no such folder"),
             ([*good, "--dense", str(self.folder / "gone.onnx")], "no such file"),
             ([*good, "--dense", str(self.folder / "seen" / "0.png")], "no ONNX"),
-            ([*good, "--size", "65"], "multiple of 32"),
+            ([*good, "--batch", "0"], "--batch from 1"),
         ]
         for arguments, said in cases:
             self.save("pruned.onnx", tiny(KEPT, card=None if said == "no card" else CARD))
