@@ -66,6 +66,11 @@ finetune-deps: ## PyTorch and what else tools/finetune needs, into the system an
 finetune-test: finetune-deps ## the self-check of tools/finetune
 	@cd tools/finetune && '$(CACHED)/finetune/bin/python' -m unittest -q
 
+.PHONY: peers
+peers: build ## the quantisers of ONNX Runtime and NNCF, measured beside ours on DATA
+	@tools/setup/python.sh install peers tools/peers/requirements.txt
+	@'$(CACHED)/peers/bin/python' tools/peers/peers.py --data '$(DATA)' --work '$(CACHED)/peers-work'
+
 .PHONY: screenshot
 screenshot: deps-test ## docs/page.png anew: the page as it plays the demo clip
 	@SOURCE=$${SOURCE:-$$(tools/setup/clip.sh)} MODEL=$(abspath $(or $(MODEL),models/yolox-nano-int8.onnx)) SCREENSHOT=$(CURDIR)/docs/page.png \
