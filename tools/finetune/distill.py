@@ -52,6 +52,8 @@ def open_pair(dense, pruned):
     (teacher, _), (student, card) = load(dense), load(pruned)
     if not card or not card.get("head"):
         raise Refused(f"read model {pruned}: it has no card with a head; make it with sightline model prune")
+    if card["family"] not in losses.FAMILIES:
+        raise Refused(f"read model {pruned}: its family is {card['family']}: must be one of {', '.join(losses.FAMILIES)}")
     names = [name for level in card["head"] for name in level["outputs"]]
     made = {name for node in teacher.graph.node for name in node.output}
     if not made.issuperset(names):
@@ -100,6 +102,8 @@ class Distillation:
         for group in self.optimiser.param_groups:
             group["lr"] = self.options.lr * group["size"] * share
         parts = self.measure(batch, self.some())
+        if not parts.isfinite().all():
+            raise Refused(f"step {number + 1}: the loss is no number any more; take a smaller --lr than {self.options.lr:g}")
         self.optimiser.zero_grad(set_to_none=True)
         (parts * torch.tensor([1, 1, 1, self.options.features])).sum().backward()
         self.optimiser.step()
@@ -139,7 +143,8 @@ class Progress:
         if now - self.last < self.every and number < self.steps:
             return
         left = (now - self.began) / number * (self.steps - number)
-        print(f"step {number} of {self.steps}: {tell(self.sum / self.count)}; {left / 60:.1f} min left", file=sys.stderr, flush=True)
+        said = f"step {number} of {self.steps}: {tell(self.sum / self.count)}; {left / 60:.1f} min left"
+        print(said, file=sys.stderr, flush=True)
         self.last, self.sum, self.count = now, 0, 0
 
 

@@ -3,6 +3,9 @@
 import torch
 from torch.nn import functional
 
+# Whose heads are known.
+FAMILIES = "yolox", "yolov5"
+
 # Classes and boxes of cells with less objectness than this do not count.
 SEEN = 0.005
 

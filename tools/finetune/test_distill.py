@@ -169,17 +169,19 @@ class Distill(unittest.TestCase):
     def test_refusals_say_what_to_do_and_write_nothing(self):
         (self.folder / "none").mkdir()
         good = self.command(tiny(KEPT), "out.onnx", "--steps", "1")
-        cases = [
-            (self.command(tiny(KEPT, card=None), "out.onnx"), "no card"),
-            ([*good, "--images", str(self.folder / "none")], "holds no .jpg"),
-            ([*good, "--images", str(self.folder / "gone")], "no such folder"),
-            ([*good, "--dense", str(self.folder / "gone.onnx")], "no such file"),
-            ([*good, "--dense", str(self.folder / "seen" / "0.png")], "no ONNX"),
-            ([*good, "--batch", "0"], "--batch from 1"),
+        cases = [  # arguments, the card of the pruned model, what is said
+            (good, None, "no card"),
+            (good, {**CARD, "family": "yolov8"}, "its family is yolov8"),
+            ([*good, "--lr", "1e30", "--steps", "3"], CARD, "smaller --lr"),
+            ([*good, "--images", str(self.folder / "none")], CARD, "holds no .jpg"),
+            ([*good, "--images", str(self.folder / "gone")], CARD, "no such folder"),
+            ([*good, "--dense", str(self.folder / "gone.onnx")], CARD, "no such file"),
+            ([*good, "--dense", str(self.folder / "seen" / "0.png")], CARD, "no ONNX"),
+            ([*good, "--batch", "0"], CARD, "--batch from 1"),
         ]
-        for arguments, said in cases:
-            self.save("pruned.onnx", tiny(KEPT, card=None if said == "no card" else CARD))
-            with self.assertRaisesRegex((distill.Refused, pictures.NoPictures, Unsupported), said):
+        for arguments, card, said in cases:
+            self.save("pruned.onnx", tiny(KEPT, card=card))
+            with contextlib.redirect_stderr(io.StringIO()), self.assertRaisesRegex((distill.Refused, pictures.NoPictures, Unsupported), said):
                 distill.main(arguments)
         self.assertFalse(list(self.folder.glob("*out*")))
 
