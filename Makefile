@@ -56,6 +56,21 @@ DATA ?= ../shared/data
 models: build ## make the shipped models anew from their originals in DATA (../shared/data)
 	@tools/setup/models.sh $(DATA)
 
+# The Python of the tools under tools/finetune and tools/peers; the program needs none.
+CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sightline
+
+.PHONY: finetune-deps finetune-test
+finetune-deps: ## PyTorch and what else tools/finetune needs, into the system and the cache
+	@tools/setup/deps.sh finetune
+	@echo 'finetune: run $(CACHED)/finetune/bin/python tools/finetune/distill.py --help'
+finetune-test: finetune-deps ## the self-check of tools/finetune
+	@cd tools/finetune && '$(CACHED)/finetune/bin/python' -m unittest -q
+
+.PHONY: peers
+peers: build ## the quantisers of ONNX Runtime and NNCF, measured beside ours on DATA
+	@tools/setup/python.sh install peers tools/peers/requirements.txt
+	@'$(CACHED)/peers/bin/python' tools/peers/peers.py --data '$(DATA)' --work '$(CACHED)/peers-work'
+
 .PHONY: screenshot
 screenshot: deps-test ## docs/page.png anew: the page as it plays the demo clip
 	@SOURCE=$${SOURCE:-$$(tools/setup/clip.sh)} MODEL=$(abspath $(or $(MODEL),models/yolox-nano-int8.onnx)) SCREENSHOT=$(CURDIR)/docs/page.png \
@@ -67,7 +82,7 @@ clean: ## remove what was built; the cache with libraries and clips stays
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: deps-build deps-test check
 deps-build:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Finds what building (`build`) or testing (`test`) Sightline lacks on Debian or Ubuntu, says what it installs, installs it.
+# Finds what building (`build`), testing (`test`) or distilling (`finetune`) lacks on Debian or Ubuntu, says what it installs, installs it.
 # Where nothing is missing it prints nothing and takes a fraction of a second.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 purpose=${1:-}
 case $purpose in
-build | test) ;;
-*) echo "usage: $0 build|test" >&2; exit 2 ;;
+build | test | finetune) ;;
+*) echo "usage: $0 build|test|finetune" >&2; exit 2 ;;
 esac
 
 missing=()   # Debian packages
@@ -53,6 +53,12 @@ find_test() {
 	fi
 }
 
+# PyTorch is the distribution's: the one of PyPI brings gigabytes of CUDA.
+find_finetune() {
+	need python3-torch /usr/bin/python3 -c 'import torch'
+	need python3-venv /usr/bin/python3 -c 'import ensurepip, venv'
+}
+
 browser_package() { if grep -qx 'ID=ubuntu' /etc/os-release; then echo chromium-browser; else echo chromium; fi; }
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 
@@ -95,8 +101,10 @@ install_missing() {
 }
 
 find_build
-[ "$purpose" = build ] || find_test
+[ "$purpose" = build ] || "find_$purpose"
 install_missing
 check_go
 [ "$runtime" = yes ] || tools/setup/onnxruntime.sh fetch
 [ "$packages" = yes ] || tools/setup/python.sh install
+[ "$purpose" != finetune ] ||
+	tools/setup/python.sh install finetune tools/finetune/requirements.txt /usr/bin/python3 --system-site-packages

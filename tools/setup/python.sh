@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# The Python packages that tests use (never the program), pinned by tools/python-requirements.txt, in a virtual environment
-# in the cache.   check: is each there in its version?   install: make it so
+# Python packages (never of the program) in a virtual environment in the cache: those of the tests, pinned by
+# tools/python-requirements.txt, or those of a tool.   check: is each there in its version?   install: make it so
+#   python.sh check|install [NAME REQUIREMENTS [PYTHON [FLAG OF VENV…]]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-folder=${XDG_CACHE_HOME:-$HOME/.cache}/sightline/python
-requirements=tools/python-requirements.txt
+folder=${XDG_CACHE_HOME:-$HOME/.cache}/sightline/${2:-python}
+requirements=${3:-tools/python-requirements.txt}
+python=${4:-python3}
 
 check() {
 	[ -x "$folder/bin/python" ] && "$folder/bin/python" - "$requirements" <<-'PYTHON' 2>/dev/null
@@ -20,12 +22,12 @@ check() {
 install() {
 	echo "deps: installing the Python packages of $requirements into $folder"
 	# --clear: an environment of a Python that is gone cannot be mended.
-	python3 -m venv --clear "$folder"
+	"$python" -m venv --clear "${@:5}" "$folder"
 	"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r "$requirements"
 }
 
 case ${1:-} in
 check) check ;;
-install) check || install ;;
-*) echo "usage: $0 check|install" >&2; exit 2 ;;
+install) check || install "$@" ;;
+*) echo "usage: $0 check|install [NAME REQUIREMENTS [PYTHON [FLAG…]]]" >&2; exit 2 ;;
 esac
