@@ -12,8 +12,11 @@ import (
 func fuseChannels(m *graph.Model) (int, error) {
 	g, fused := m.Graph, 0
 	for _, d := range slices.Clone(g.Nodes) {
-		x := g.Index()
-		f, ok := readChannels(g, x, d)
+		from, ok := channelLevels(g, d)
+		if !ok || g.IsOutput(d.Output()) {
+			continue
+		}
+		f, ok := readChannels(g, g.Index(), d, from)
 		if !ok {
 			continue
 		}
@@ -42,11 +45,7 @@ type channelsSiLU struct {
 }
 
 // readChannels expects, behind a DequantizeLinear by channel, a SiLU, perhaps a factor for each channel, and a QuantizeLinear.
-func readChannels(g *graph.Graph, x graph.Index, d *graph.Node) (channelsSiLU, bool) {
-	from, ok := channelLevels(g, d)
-	if !ok || g.IsOutput(d.Output()) {
-		return channelsSiLU{}, false
-	}
+func readChannels(g *graph.Graph, x graph.Index, d *graph.Node, from []levels) (channelsSiLU, bool) {
 	product := siluBehind(x, d.Output())
 	if product == nil {
 		return channelsSiLU{}, false
@@ -57,6 +56,7 @@ func readChannels(g *graph.Graph, x graph.Index, d *graph.Node) (channelsSiLU, b
 		factors[c] = 1
 	}
 	if q != nil && q.Op == "Mul" {
+		var ok bool
 		if factors, ok = channelFactors(g, q, product.Output(), len(from)); !ok {
 			return channelsSiLU{}, false
 		}
