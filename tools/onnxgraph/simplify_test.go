@@ -262,12 +262,12 @@ func TestUnknownOperatorsAreBarriers(t *testing.T) {
 	inner.g.Name, inner.g.Inputs = "branch", nil
 	inner.op("Mul", "inside", nil, "idle", "outer")
 	inner.gives("inside")
-	inside, err := inner.m.Marshal()
-	if err == nil {
+	if _, err := inner.m.Marshal(); err == nil {
 		t.Fatal("a graph that reads what it does not make is no model")
 	}
 	inner.g.Inputs = []graph.Value{{Name: "idle"}, {Name: "outer"}}
-	if inside, err = inner.m.Marshal(); err != nil {
+	inside, err := inner.m.Marshal()
+	if err != nil {
 		t.Fatal(err)
 	}
 	b := newBuilder(1, 3, 8, 8)
