@@ -178,7 +178,7 @@ func (c *channel) look(ctx context.Context) error {
 	if c.pictures, err = newAlbum(ctx, c.o.Calibration, shape); err != nil {
 		return err
 	}
-	if c.judge, err = judge.New(ctx, c.whole, c.o.Head, c.o.Calibration.First(judged), c.run); err != nil {
+	if c.judge, err = judge.New(ctx, c.whole, c.o.Head, c.o.Calibration.First(judged), c.run, judge.Detections); err != nil {
 		return err
 	}
 	p, err := newMultiplier(c.run)

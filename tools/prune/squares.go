@@ -110,7 +110,18 @@ func (c *channel) targets(ctx context.Context, waves [][]*task) error {
 	if len(names) == 0 {
 		return nil
 	}
-	s, err := onnxgraph.Open(c.whole, names, c.run)
+	return c.eachPicture(ctx, c.whole, names, func(i int, out map[string]onnx.Array) error {
+		for name, a := range out {
+			tasks[name].want(a, where(uint64(i), c.places(), int(a.Shape[2]), int(a.Shape[3])))
+		}
+		c.progress.show("targets", i+1, len(c.pictures.pictures))
+		return nil
+	})
+}
+
+// eachPicture hands out what some tensors of a network hold for every picture, in order.
+func (c *channel) eachPicture(ctx context.Context, m *graph.Model, names []string, fn func(i int, out map[string]onnx.Array) error) error {
+	s, err := onnxgraph.Open(m, names, c.run)
 	if err != nil {
 		return err
 	}
@@ -123,10 +134,9 @@ func (c *channel) targets(ctx context.Context, waves [][]*task) error {
 		if err != nil {
 			return err
 		}
-		for name, a := range out {
-			tasks[name].want(a, where(uint64(i), c.places(), int(a.Shape[2]), int(a.Shape[3])))
+		if err := fn(i, out); err != nil {
+			return err
 		}
-		c.progress.show("targets", i+1, len(c.pictures.pictures))
 	}
 	return nil
 }
@@ -148,25 +158,17 @@ func (c *channel) solveWave(ctx context.Context, m *graph.Model, wave []*task, p
 		t.begin()
 		names = append(names, t.layer.node.Inputs[0])
 	}
-	s, err := onnxgraph.Open(m, unique(names), c.run)
-	if err != nil {
-		return err
-	}
-	defer s.Close() //nolint:errcheck // frees memory
-	for i := range c.pictures.pictures {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		out, err := s.Run(c.pictures.at(i))
-		if err != nil {
-			return err
-		}
+	err := c.eachPicture(ctx, m, unique(names), func(i int, out map[string]onnx.Array) error {
 		for _, t := range wave {
 			t.add(out[t.layer.node.Inputs[0]], i, c.places())
 			if err := flushAll(p, t.sums, i == len(c.pictures.pictures)-1); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for _, t := range wave {
 		if err := t.solve(m); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/judge"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -48,11 +49,11 @@ func TestDynamicGivesNearlyTheSameWithoutPictures(t *testing.T) {
 	if report.Layers != 6 || report.Int8Layers != 3 || report.Int8Weights < 0.7 {
 		t.Errorf("report %+v", report)
 	}
-	judge, err := newJudge(t.Context(), m, nil, calibration(t, pictures(t, 4, nil)), onnxgraph.RunOptions{})
+	j, err := judge.New(t.Context(), m, nil, calibration(t, pictures(t, 4, nil)), onnxgraph.RunOptions{}, judge.Rounding)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err := judge.error(q); err != nil || e > 0.001 || e == 0 {
+	if e, err := j.Error(q); err != nil || e > 0.001 || e == 0 {
 		t.Errorf("error %g, %v", e, err)
 	}
 	for _, n := range q.Graph.Nodes {

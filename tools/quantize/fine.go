@@ -73,7 +73,7 @@ func (s *static) refineOne(u *unit, stats map[string]*histogram) error {
 		if err != nil {
 			return err
 		}
-		if fine.error, err = s.judge.error(q); err != nil {
+		if fine.error, err = s.judge.Error(q); err != nil {
 			return err
 		}
 		if fine.error < best.error {

@@ -17,6 +17,7 @@ import (
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
+	"github.com/sightline/sightline/tools/judge"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -120,11 +121,11 @@ func TestNetworkRunsInInt8AndGivesNearlyTheSame(t *testing.T) {
 	if report.Error > 0.005 {
 		t.Errorf("the outputs are off by a share of %g of their squares", report.Error)
 	}
-	judge, err := newJudge(t.Context(), m, nil, set, onnxgraph.RunOptions{})
+	j, err := judge.New(t.Context(), m, nil, set, onnxgraph.RunOptions{}, judge.Rounding)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err := judge.error(q); err != nil || e > 0.005 || e == 0 {
+	if e, err := j.Error(q); err != nil || e > 0.005 || e == 0 {
 		t.Errorf("error %g, %v", e, err)
 	}
 }

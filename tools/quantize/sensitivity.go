@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/judge"
 )
 
 // unit is what is quantised or left float as a whole: a tensor that an operator makes, and where that is a SiLU, what lies
@@ -51,7 +52,7 @@ func (p *plan) levelsOf(units []unit) map[string]affine {
 }
 
 // rank measures every unit alone and puts the worst first.
-func (p *plan) rank(ctx context.Context, m *graph.Model, j *judge, cache weightCache, progress Progress) ([]unit, error) {
+func (p *plan) rank(ctx context.Context, m *graph.Model, j *judge.Judge, cache weightCache, progress Progress) ([]unit, error) {
 	units := p.units()
 	for i := range units {
 		if err := ctx.Err(); err != nil {
@@ -61,7 +62,7 @@ func (p *plan) rank(ctx context.Context, m *graph.Model, j *judge, cache weightC
 		if err != nil {
 			return nil, err
 		}
-		if units[i].error, err = j.error(q); err != nil {
+		if units[i].error, err = j.Error(q); err != nil {
 			return nil, err
 		}
 		progress.show("sensitivity", i+1, len(units))

@@ -2,6 +2,7 @@
 package quantize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
+	"github.com/sightline/sightline/tools/judge"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -41,7 +43,7 @@ type Report struct {
 	Int8Convs int      `json:"int8_convs" yaml:"int8_convs"` // those that run in int8
 	Int8MACs  float64  `json:"int8_macs" yaml:"int8_macs"`   // their share of all multiply-adds
 	Islands   []string `json:"islands" yaml:"islands,flow"`  // tensors that stay float because the outputs suffer too much
-	Error     float64  `json:"error" yaml:"error"`           // mean squared error of the outputs, see judge
+	Error     float64  `json:"error" yaml:"error"`           // mean squared error of the outputs, see judge.Rounding
 	Corrected bool     `json:"corrected" yaml:"corrected"`   // biases were corrected, since that helped
 	Units     []Unit   `json:"units,omitempty" yaml:"-"`     // the worst first
 }
@@ -79,7 +81,7 @@ type static struct {
 	o      StaticOptions
 	run    onnxgraph.RunOptions
 	plan   *plan
-	judge  *judge
+	judge  *judge.Judge
 	cache  weightCache
 	report Report
 }
@@ -89,11 +91,7 @@ func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec m
 	if err != nil {
 		return nil, err
 	}
-	threads := o.Threads
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	s := &static{m: m, o: o, run: onnxgraph.RunOptions{Library: o.Library, Threads: threads}, plan: newPlan(m, head), cache: newWeightCache(top)}
+	s := &static{m: m, o: o, run: o.run(), plan: newPlan(m, head), cache: newWeightCache(top)}
 	s.report.Pictures = o.Calibration.Len()
 	if err := o.Calibration.First(judged).CheckVaried(ctx); err != nil {
 		return nil, err
@@ -103,8 +101,13 @@ func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec m
 		return nil, err
 	}
 	s.plan.choose(stats, float64(spec.Layout.Scale))
-	s.judge, err = newJudge(ctx, m, head, o.Calibration.First(judged), s.run)
+	s.judge, err = judge.New(ctx, m, head, o.Calibration.First(judged), s.run, judge.Rounding)
 	return s, err
+}
+
+// run is how networks are run while one is made.
+func (o StaticOptions) run() onnxgraph.RunOptions {
+	return onnxgraph.RunOptions{Library: o.Library, Threads: cmp.Or(o.Threads, runtime.GOMAXPROCS(0))}
 }
 
 func (o StaticOptions) check(m *graph.Model) (top float64, err error) {
@@ -168,10 +171,10 @@ func (s *static) with(ctx context.Context, units []unit, islands int) (*graph.Mo
 	if err != nil {
 		return nil, nil, err
 	}
-	if s.report.Error, err = s.judge.error(q); err != nil {
+	if s.report.Error, err = s.judge.Error(q); err != nil {
 		return nil, nil, err
 	}
-	bias, err := (&corrector{s.m, levels, s.cache, s.judge.inputs, s.run}).correct(ctx, s.o.Progress)
+	bias, err := (&corrector{s.m, levels, s.cache, s.judge.Inputs(), s.run}).correct(ctx, s.o.Progress)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,7 +182,7 @@ func (s *static) with(ctx context.Context, units []unit, islands int) (*graph.Mo
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := s.judge.error(corrected)
+	e, err := s.judge.Error(corrected)
 	if s.report.Corrected = err == nil && e < s.report.Error; s.report.Corrected {
 		s.report.Error, q = e, corrected
 	}

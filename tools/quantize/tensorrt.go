@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"runtime"
 	"slices"
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/judge"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -37,9 +37,10 @@ func ForTensorRT(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec
 type symmetric struct {
 	m      *graph.Model
 	o      StaticOptions
+	run    onnxgraph.RunOptions
 	convs  map[string][]*graph.Node // by the tensor that they read
 	scales map[string]float32
-	judge  *judge
+	judge  *judge.Judge
 	cache  weightCache
 	report Report
 }
@@ -50,12 +51,8 @@ func newSymmetric(ctx context.Context, m *graph.Model, head *onnxgraph.Head, o S
 	if err != nil {
 		return nil, err
 	}
-	threads := o.Threads
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	run := onnxgraph.RunOptions{Library: o.Library, Threads: threads}
-	s := &symmetric{m: m, o: o, convs: map[string][]*graph.Node{}, scales: map[string]float32{}, cache: newWeightCache(top)}
+	run := o.run()
+	s := &symmetric{m: m, o: o, run: run, convs: map[string][]*graph.Node{}, scales: map[string]float32{}, cache: newWeightCache(top)}
 	s.report.Pictures = o.Calibration.Len()
 	var names []string
 	for _, n := range m.Graph.Nodes {
@@ -78,7 +75,7 @@ func newSymmetric(ctx context.Context, m *graph.Model, head *onnxgraph.Head, o S
 	for name, h := range stats {
 		s.scales[name] = h.symmetric()
 	}
-	s.judge, err = newJudge(ctx, m, head, o.Calibration.First(judged), run)
+	s.judge, err = judge.New(ctx, m, head, o.Calibration.First(judged), run, judge.Rounding)
 	if in := m.Graph.Inputs[0].Name; len(s.convs[in]) > 0 && err == nil {
 		s.scales[in] = s.ofInput()
 	}
@@ -88,7 +85,7 @@ func newSymmetric(ctx context.Context, m *graph.Model, head *onnxgraph.Head, o S
 // ofInput is the scale of the pictures themselves, which fill their range.
 func (s *symmetric) ofInput() float32 {
 	most := float32(0)
-	for _, in := range s.judge.inputs {
+	for _, in := range s.judge.Inputs() {
 		most = max(most, slices.Max(in.Data))
 	}
 	return max(most, 1e-6) / 127
@@ -161,7 +158,7 @@ func (s *symmetric) rank(ctx context.Context) ([]unit, error) {
 		if err != nil {
 			return nil, err
 		}
-		if units[i].error, err = s.judge.error(q); err != nil {
+		if units[i].error, err = s.judge.Error(q); err != nil {
 			return nil, err
 		}
 		s.o.Progress.show("sensitivity", i+1, len(units))
@@ -215,7 +212,7 @@ func (s *symmetric) finish(q *graph.Model, units []unit, islands int) (err error
 	for _, u := range units[:islands] {
 		s.report.Islands = append(s.report.Islands, u.name)
 	}
-	macs, err := onnxgraph.MACs(s.m, s.judge.run)
+	macs, err := onnxgraph.MACs(s.m, s.run)
 	if err != nil {
 		return err
 	}
@@ -232,12 +229,10 @@ func (s *symmetric) finish(q *graph.Model, units []unit, islands int) (err error
 		}
 	}
 	s.report.Int8MACs = float64(fast) / float64(max(1, all))
-	plain := *s.judge
-	plain.run.Level = onnx.OptimiseNothing
-	if s.report.Error, err = plain.error(q); err != nil {
+	if s.report.Error, err = s.judge.At(onnx.OptimiseNothing).Error(q); err != nil {
 		return err
 	}
-	runs, err := s.judge.error(q)
+	runs, err := s.judge.Error(q)
 	if err == nil && runs > 2*s.report.Error+farOff {
 		err = fmt.Errorf("onnxruntime's optimiser changes what the network gives (error %.4f instead of %.4f); please report this model", runs, s.report.Error)
 	}
