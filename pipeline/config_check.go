@@ -12,9 +12,10 @@ import (
 	"strings"
 
 	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/strict"
 )
 
-// Validate expands secrets and checks every value. The error is of type Faults.
+// Validate expands secrets and checks every value. The error is of type strict.Faults.
 func (c *Config) Validate() error {
 	if faults := c.problems(); len(faults) > 0 {
 		return faults
@@ -23,11 +24,11 @@ func (c *Config) Validate() error {
 }
 
 // checker gathers faults under one key.
-type checker struct{ faults Faults }
+type checker struct{ faults strict.Faults }
 
 func (c *checker) that(ok bool, key, format string, args ...any) {
 	if !ok {
-		c.faults = append(c.faults, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
+		c.faults = append(c.faults, strict.Fault{Key: key, Text: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -47,7 +48,7 @@ func (c *checker) secret(key string, value *string) {
 
 var secretName = regexp.MustCompile(`\{[A-Z][A-Z0-9_]*\}`)
 
-func (c *Config) problems() Faults {
+func (c *Config) problems() strict.Faults {
 	var k checker
 	c.checkBus(&k)
 	c.checkHTTP(&k)

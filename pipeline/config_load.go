@@ -8,18 +8,17 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sightline/sightline/pipeline/strict"
 )
 
 // maxConfigBytes bounds a configuration: ten thousand cameras fit, a wrong file does not fill the memory.
 const maxConfigBytes = 8 << 20
 
-// Load reads a configuration file over the defaults. The error is of type Faults, all faults at once, where the file could be
+// Load reads a configuration file over the defaults. The error is of type strict.Faults, all faults at once, where the file could be
 // read.
 func Load(path string) (Config, error) {
 	data, err := readConfig(path)
@@ -48,63 +47,31 @@ func readConfig(path string) ([]byte, error) {
 // Parse reads a configuration over the defaults; file is used in faults only.
 func Parse(file string, data []byte) (Config, error) {
 	cfg := Default()
-	r := reader{file: file, root: &cfg, lines: map[string]int{}}
+	r := reader{strict.NewReader(file), &cfg}
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF): // an empty file is the defaults
 	case err != nil:
-		return cfg, syntaxFault(file, err)
+		return cfg, r.Syntax(err)
 	default:
 		r.value(doc.Content[0], reflect.ValueOf(&cfg).Elem(), "")
 	}
 	var next yaml.Node
 	if err := dec.Decode(&next); !errors.Is(err, io.EOF) {
-		r.fault(cmp.Or(next.Line, 1), "", "must hold one document")
+		r.Fault(cmp.Or(next.Line, 1), "", "must hold one document")
 	}
 	for _, problem := range cfg.problems() {
-		r.fault(r.lineOf(problem.Key), problem.Key, problem.Text)
+		r.Fault(r.LineOf(problem.Key), problem.Key, problem.Text)
 	}
-	if len(r.faults) == 0 {
-		return cfg, nil
-	}
-	slices.SortStableFunc(r.faults, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
-	return cfg, r.faults
-}
-
-var yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
-
-// syntaxFault puts the parser's own words into our form.
-func syntaxFault(file string, err error) error {
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		line, _ := strconv.Atoi(m[1])
-		return Faults{{File: file, Line: line, Text: "not YAML: " + m[2]}}
-	}
-	return Faults{{File: file, Line: 1, Text: "not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}}
+	return cfg, r.Err()
 }
 
 // reader walks a YAML tree along the types of Config. The library's own strict mode stops short of what users need: the key's
 // whole path, every fault at once, and map entries that begin with defaults.
 type reader struct {
-	file   string
-	root   *Config
-	lines  map[string]int // key path -> line
-	faults Faults
-}
-
-func (r *reader) fault(line int, key, text string) {
-	r.faults = append(r.faults, Fault{r.file, line, key, text})
-}
-
-// lineOf finds the line of a key, or of the nearest key above it that is in the file.
-func (r *reader) lineOf(key string) int {
-	for key != "" {
-		if line, ok := r.lines[key]; ok {
-			return line
-		}
-		key = key[:max(strings.LastIndexByte(key, '.'), 0)]
-	}
-	return 1
+	strict.Reader
+	root *Config
 }
 
 func (r *reader) value(n *yaml.Node, v reflect.Value, key string) {
@@ -138,7 +105,7 @@ func (r *reader) structure(n *yaml.Node, v reflect.Value, key string) {
 	}
 	for name := range values {
 		path := join(key, name)
-		r.fault(r.lines[path], path, "unknown key; known here: "+strings.Join(known, ", "))
+		r.Fault(r.Lines[path], path, "unknown key; known here: "+strings.Join(known, ", "))
 	}
 }
 
@@ -166,17 +133,17 @@ func (r *reader) entries(n *yaml.Node, v reflect.Value, key string) {
 // mapping notes the line of every key, and faults what is no mapping and what is there twice.
 func (r *reader) mapping(n *yaml.Node, key string) (map[string]*yaml.Node, bool) {
 	if n.Kind != yaml.MappingNode {
-		r.fault(n.Line, key, "must hold keys and values, is "+describe(n))
+		r.Fault(n.Line, key, "must hold keys and values, is "+describe(n))
 		return nil, false
 	}
 	values := make(map[string]*yaml.Node, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, path := n.Content[i].Value, join(key, n.Content[i].Value)
 		if _, twice := values[name]; twice {
-			r.fault(n.Content[i].Line, path, fmt.Sprintf("is there twice, first on line %d", r.lines[path]))
+			r.Fault(n.Content[i].Line, path, fmt.Sprintf("is there twice, first on line %d", r.Lines[path]))
 			continue
 		}
-		values[name], r.lines[path] = n.Content[i+1], n.Content[i].Line
+		values[name], r.Lines[path] = n.Content[i+1], n.Content[i].Line
 	}
 	return values, true
 }
@@ -184,7 +151,7 @@ func (r *reader) mapping(n *yaml.Node, key string) (map[string]*yaml.Node, bool)
 func (r *reader) scalar(n *yaml.Node, v reflect.Value, key string) {
 	cut := v.Kind() == reflect.Int && n.Tag == "!!float" // the library would take the whole part
 	if err := n.Decode(v.Addr().Interface()); err != nil || cut {
-		r.fault(n.Line, key, fmt.Sprintf("must be %s, is %s", wanted(v.Type()), describe(n)))
+		r.Fault(n.Line, key, fmt.Sprintf("must be %s, is %s", wanted(v.Type()), describe(n)))
 	}
 }
 

@@ -36,6 +36,7 @@ func Versions(version, commit string) Version {
 	}
 }
 
+// String is the version as `sightline version` prints it.
 func (v Version) String() string {
 	return fmt.Sprintf("sightline      %s (commit %s)\ngo             %s\nonnxruntime    %s\nopencv         %s\nlibjpeg-turbo  %s\nlibav          %s\nnats-server    %s\n",
 		v.Sightline, v.Commit, v.Go, v.ONNXRuntime, v.OpenCV, v.TurboJPEG, v.Libav, v.NATS)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sightline/sightline/pipeline/strict"
 	"github.com/sightline/sightline/tools/bundle"
 	"github.com/sightline/sightline/tools/compress"
 )
@@ -51,7 +52,7 @@ func (f compressFlags) run(cmd *cobra.Command, in, out string) error {
 	}
 	recipe, err := compress.Load(f.recipe)
 	if err != nil {
-		if errors.As(err, new(compress.Faults)) {
+		if errors.As(err, new(strict.Faults)) {
 			err = wrongUse{fmt.Errorf("recipe refused:\n%w", err)}
 		}
 		return err

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/sightline/sightline/pipeline/strict"
 )
 
 func TestRecipesHaveDefaults(t *testing.T) {
@@ -66,7 +68,7 @@ func TestRecipesThatDoNotHoldAreRefused(t *testing.T) {
 		"check":        {head + "input: 64\ncheck: {max_drop: .inf}\n", "check.max_drop: must be 0 to 100"},
 	} {
 		_, err := Parse("r.yaml", []byte(c.text))
-		if err == nil || !errors.As(err, new(Faults)) || !strings.Contains(err.Error(), c.want) {
+		if err == nil || !errors.As(err, new(strict.Faults)) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}

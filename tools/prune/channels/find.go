@@ -144,4 +144,5 @@ func (x *Map) conv(n *graph.Node) (Conv, bool) {
 // Dense tells whether every output reads every input.
 func (c Conv) Dense() bool { return c.Node.Int("group", 1) == 1 }
 
+// String names the operator, the tensor, and how many of its channels are held.
 func (b Barrier) String() string { return fmt.Sprintf("%s %.60s (%d)", b.Op, b.Tensor, b.Channels) }
