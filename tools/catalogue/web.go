@@ -54,7 +54,7 @@ func (o PullOptions) web(e Entry, scheme, address string) (fetcher, error) {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
 		body, from, err := open(ctx, &client, u, e, offset, stall)
 		if err != nil {
-			return nil, 0, fmt.Errorf("fetch %s: %w", u.Redacted(), withoutURL(err))
+			return nil, 0, fmt.Errorf("fetch %s: %w; pull again, or name a file, a folder or a mirror with --from", u.Redacted(), withoutURL(err))
 		}
 		return body, from, nil
 	}, nil
