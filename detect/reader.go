@@ -63,7 +63,7 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame) {
 	err = w.conn.PublishDetections(ctx, &bus.Detections{
 		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
 		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: w.engine.model, Dropped: f.Dropped,
-		Tiles: bus.Tiles{Policy: f.Policy, Run: run, Of: run},
+		Tiles: tilesOf(f),
 		Timing: bus.Timing{
 			Decode: ms(f.Decode), Queue: ms(pulled.Sub(f.PublishedAt)), Prepare: ms(prepared + result.Prepare),
 			Infer: ms(result.Infer), Merge: ms(result.Merge), Total: ms(time.Since(f.CapturedAt)),
@@ -78,6 +78,22 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame) {
 	w.counts.frames.Add(1)
 	w.counts.regions.Add(uint64(run))
 	w.counts.objects.Add(uint64(len(result.Objects)))
+}
+
+// tilesOf says how closely a frame was looked at.
+func tilesOf(f *bus.Frame) bus.Tiles {
+	run := max(1, len(f.Regions))
+	t := bus.Tiles{Policy: f.Policy, Run: run, Of: max(run, f.Of), CoverageAge: ms(f.CoverageAge)}
+	if f.Policy != bus.PolicyAdaptive {
+		return t
+	}
+	whole := bus.Region{W: f.Width, H: f.Height}
+	for _, r := range f.Regions {
+		if r != whole {
+			t.Regions = append(t.Regions, [4]int{r.X, r.Y, r.W, r.H})
+		}
+	}
+	return t
 }
 
 // detect opens the picture of a frame and looks at it. prepared is what opening took.

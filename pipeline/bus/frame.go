@@ -15,6 +15,7 @@ const (
 
 const (
 	maxDecode  = time.Hour
+	maxAge     = 24 * time.Hour
 	maxDropped = 1 << 40
 )
 
@@ -27,8 +28,14 @@ func (f *Frame) Validate() error {
 	if err := validateSize(f.Width, f.Height); err != nil {
 		return err
 	}
-	if f.Policy != PolicyOff && f.Policy != PolicyGrid {
-		return fmt.Errorf("tile policy %.40q: must be off or grid", f.Policy)
+	if err := f.Policy.validate(); err != nil {
+		return err
+	}
+	if f.Of < 0 || f.Of > MaxRegions {
+		return fmt.Errorf("grid of %d regions: must be between 0 and %d", f.Of, MaxRegions)
+	}
+	if f.CoverageAge < 0 || f.CoverageAge > maxAge {
+		return fmt.Errorf("coverage age %v: must be between 0 and %v", f.CoverageAge, maxAge)
 	}
 	if f.Dropped < 0 || f.Dropped > maxDropped {
 		return fmt.Errorf("dropped %d: must be between 0 and %d", f.Dropped, maxDropped)
@@ -60,9 +67,17 @@ func (f *Frame) validateRegions() error {
 		return fmt.Errorf("%d regions: must be at most %d", len(f.Regions), MaxRegions)
 	}
 	for i, r := range f.Regions {
-		if r.X < 0 || r.Y < 0 || r.W <= 0 || r.H <= 0 || r.W > f.Width-r.X || r.H > f.Height-r.Y {
-			return fmt.Errorf("region %d (%d,%d %dx%d): must lie inside the frame of %dx%d", i, r.X, r.Y, r.W, r.H, f.Width, f.Height)
+		if err := r.validate(f.Width, f.Height); err != nil {
+			return fmt.Errorf("region %d: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// validate refuses a region that reaches beyond a frame.
+func (r Region) validate(width, height int) error {
+	if r.X < 0 || r.Y < 0 || r.W <= 0 || r.H <= 0 || r.W > width-r.X || r.H > height-r.Y {
+		return fmt.Errorf("(%d,%d %dx%d): must lie inside the frame of %dx%d", r.X, r.Y, r.W, r.H, width, height)
 	}
 	return nil
 }
@@ -83,6 +98,8 @@ func (f *Frame) validateContent() error {
 	}
 	return fmt.Errorf("encoding %.40q: must be jpeg or shm", f.Encoding)
 }
+
+func (p Policy) validate() error { return (&p).UnmarshalText([]byte(p)) }
 
 func (c Clock) validate() error { return (&c).UnmarshalText([]byte(c)) }
 

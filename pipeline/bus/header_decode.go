@@ -53,6 +53,12 @@ func (r *headerReader) optional(f *Frame) {
 	if r.has(headerRegions) {
 		f.Regions = r.regions()
 	}
+	if r.has(headerOf) {
+		f.Of = int(r.number(headerOf, 16))
+	}
+	if r.has(headerCoverageAge) {
+		f.CoverageAge = r.millis(headerCoverageAge)
+	}
 	if r.has(headerDropped) {
 		f.Dropped = int(r.number(headerDropped, 41))
 	}

@@ -56,7 +56,7 @@ func TestDecodeHeaderRefuses(t *testing.T) {
 		{headerEncoding, "png"}, {headerRef, "../etc/passwd:1:2"}, {headerPolicy, "some"}, {headerRegions, "0,0,10"},
 		{headerRegions, "0,0,10,10,10"}, {headerRegions, "0,0,10,10;"}, {headerRegions, "3839,0,2,2"}, {headerRegions, "0,0,0,5"},
 		{headerRegions, strings.Repeat("0,0,1,1;", 256) + "0,0,1,1"}, {headerRegions, strings.Repeat("0", 10_000)},
-		{headerDropped, "-1"}, {headerDecode, "1.5"}, {headerDecode, "NaN"}, {headerDecode, "4000000.000"}, {headerPublishedAt, "now"},
+		{headerOf, "257"}, {headerCoverageAge, "86400001.000"}, {headerCoverageAge, "soon"}, {headerDropped, "-1"}, {headerDecode, "1.5"}, {headerDecode, "NaN"}, {headerDecode, "4000000.000"}, {headerPublishedAt, "now"},
 	} {
 		header := maps.Clone(EncodeHeader(jpegFrame("gate", 7)))
 		header[c.header] = []string{c.value}

@@ -60,16 +60,18 @@ type Policy string
 const (
 	PolicyOff  Policy = "off"  // the whole frame, letterboxed
 	PolicyGrid Policy = "grid" // the whole frame and every tile
+	// PolicyAdaptive is the whole frame and the tiles where it pays to look; none stays unseen for long.
+	PolicyAdaptive Policy = "adaptive"
 )
 
 // UnmarshalText refuses any text that names no policy.
 func (p *Policy) UnmarshalText(text []byte) error {
 	switch v := Policy(text); v {
-	case PolicyOff, PolicyGrid:
+	case PolicyOff, PolicyGrid, PolicyAdaptive:
 		*p = v
 		return nil
 	}
-	return fmt.Errorf("tile policy %.40q: must be off or grid", text)
+	return fmt.Errorf("tile policy %.40q: must be off, grid or adaptive", text)
 }
 
 // Region is a rectangle of the frame that a detector shall look at, in pixels of the frame.
@@ -90,6 +92,8 @@ type Frame struct {
 	Ref          string // EncodingSHM: see Ring
 	Policy       Policy
 	Regions      []Region
+	Of           int           // regions of the full grid; 0: as many as Regions
+	CoverageAge  time.Duration // by this frame's capture time, of the tile that was looked at longest ago; see Tiles
 	Dropped      int           // frames of this session lost since the previous published one
 	Decode       time.Duration // spent decoding this frame
 	PublishedAt  time.Time
@@ -124,6 +128,11 @@ type Tiles struct {
 	Policy Policy `json:"policy"`
 	Run    int    `json:"run"` // regions that went through the network
 	Of     int    `json:"of"`  // regions of the full grid
+	// CoverageAge is how long ago the tile was looked at that waits longest, once these were: milliseconds of capture time.
+	// A tile counts as waiting from the session's first frame on.
+	CoverageAge float64 `json:"coverage_age_ms"`
+	// Regions are the tiles looked at under PolicyAdaptive, as x, y, width, height in pixels, without the whole frame.
+	Regions [][4]int `json:"regions,omitempty"`
 }
 
 // Timing holds the milliseconds that each stage took for one frame.
@@ -166,6 +175,8 @@ type TrackObject struct {
 	Object
 	TrackID   uint64 `json:"track_id"`  // unique within a session
 	Predicted Box    `json:"predicted"` // where it is expected in the next frame
+	// Carried says that nobody looked closely at its place in this frame: it stood still when it was last seen, there.
+	Carried bool `json:"carried,omitempty"`
 }
 
 // EventType says what happened.

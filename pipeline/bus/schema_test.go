@@ -19,7 +19,7 @@ import (
 func someTracks() *Tracks {
 	return &Tracks{
 		Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Clock: ClockFile, Frame: Size{640, 480}, Model: "m@01234567",
-		Objects: []TrackObject{{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}}},
+		Objects: []TrackObject{{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true}},
 	}
 }
 

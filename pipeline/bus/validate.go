@@ -49,6 +49,15 @@ func (v *validator) frame(camera, session string, at time.Time, clock Clock, siz
 	v.text("model", model, maxText)
 }
 
+func (v *validator) tiles(t *Tiles, frame Size) {
+	v.that(t.Run >= 0 && t.Of >= 0, "tiles: run %d, of %d: must not be negative", t.Run, t.Of)
+	v.that(t.CoverageAge >= 0 && t.CoverageAge <= float64(maxAge.Milliseconds()), "tiles.coverage_age_ms %v: must be 0 to that of a day", t.CoverageAge)
+	v.that(len(t.Regions) <= MaxRegions, "tiles: %d regions: must be at most %d", len(t.Regions), MaxRegions)
+	for _, r := range t.Regions[:min(len(t.Regions), MaxRegions)] {
+		v.check(Region{r[0], r[1], r[2], r[3]}.validate(frame.Width, frame.Height))
+	}
+}
+
 func (v *validator) object(i int, o *Object) {
 	v.that(o.Label != "" && len(o.Label) <= maxText, "object %d: the label must have 1 to %d bytes", i, maxText)
 	v.that(o.ClassID >= 0, "object %d: class_id %d: must not be negative", i, o.ClassID)
@@ -69,8 +78,8 @@ func (d *Detections) Validate() error {
 	v.schema(d.Schema, SchemaDetections)
 	v.frame(d.Camera, d.Session, d.CapturedAt, d.Clock, d.Frame, d.Model)
 	v.that(d.Dropped >= 0 && d.Dropped <= maxDropped, "dropped %d: must not be negative", d.Dropped)
-	v.that(d.Tiles.Policy == PolicyOff || d.Tiles.Policy == PolicyGrid, "tiles.policy %.40q: must be off or grid", d.Tiles.Policy)
-	v.that(d.Tiles.Run >= 0 && d.Tiles.Of >= 0, "tiles: run %d, of %d: must not be negative", d.Tiles.Run, d.Tiles.Of)
+	v.check(d.Tiles.Policy.validate())
+	v.tiles(&d.Tiles, d.Frame)
 	for _, ms := range []float64{d.Timing.Decode, d.Timing.Queue, d.Timing.Prepare, d.Timing.Infer, d.Timing.Merge, d.Timing.Total} {
 		v.that(!math.IsNaN(ms) && !math.IsInf(ms, 0), "timing_ms: must be numbers")
 	}
