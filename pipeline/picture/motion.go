@@ -1,0 +1,116 @@
+package picture
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"gocv.io/x/gocv"
+)
+
+// MotionCell is the side of the squares that Motion tells apart, in pixels of the picture.
+const MotionCell = 16
+
+const (
+	motionThreshold = 8               // levels of luma, of 256, that a cell must differ by from what it used to be
+	motionMemory    = 2 * time.Second // after which a thing that stays belongs to the background by two thirds
+	motionRows      = 4               // one row in so many is read: noise falls with the rest, the time with all
+)
+
+// Motion finds where a camera's picture changes: each cell of MotionCell by MotionCell pixels against the mean of what it was in the
+// last seconds. A change of the whole picture, as when a lamp is lit or the camera corrects its exposure, is no motion. It
+// belongs to one goroutine and makes no memory in steady state beyond OpenCV's headers.
+type Motion struct {
+	columns, rows int
+	small         []byte    // mean luma of each cell
+	background    []float32 // what it used to be
+	changed       []bool    // cells that differ
+	moving        []bool    // those of them that are not alone
+	shifts        [511]int  // histogram of differences, -255 to 255
+}
+
+// Cells gives the size of the map and the cells that move, row by row; valid until the next Update. Cells at the right and lower
+// edge may be cut by it.
+func (m *Motion) Cells() (columns, rows int, moving []bool) { return m.columns, m.rows, m.moving }
+
+// Update takes in the next picture, some time after the one before. The first of a size, and one smaller than a cell, shows no
+// motion.
+func (m *Motion) Update(p *I420, after time.Duration) error {
+	if err := p.check(); err != nil {
+		return fmt.Errorf("find motion: %w", err)
+	}
+	columns, rows := p.Width/MotionCell, p.Height/MotionCell
+	if columns == 0 || rows == 0 {
+		m.resize(0, 0)
+		return nil
+	}
+	fresh := columns != m.columns || rows != m.rows
+	if fresh {
+		m.resize(columns, rows)
+	}
+	if err := m.shrink(p); err != nil {
+		return fmt.Errorf("find motion in a picture of %dx%d: %w", p.Width, p.Height, err)
+	}
+	if fresh {
+		for i, v := range m.small {
+			m.background[i] = float32(v)
+		}
+		return nil
+	}
+	m.compare(after)
+	m.together()
+	return nil
+}
+
+func (m *Motion) resize(columns, rows int) {
+	n := columns * rows
+	m.columns, m.rows = columns, rows
+	m.small, m.background = make([]byte, n), make([]float32, n)
+	m.changed, m.moving = make([]bool, n), make([]bool, n)
+}
+
+// shrink gives each cell the mean of its pixels in one row of four: the rows between are left out by a longer stride.
+func (m *Motion) shrink(p *I420) error {
+	oneThread()
+	from := plane{p.Y, m.columns * MotionCell, m.rows * MotionCell / motionRows, p.StrideY * motionRows}
+	// The last of the skipped rows need not be there: OpenCV's header is of whole strides.
+	if len(from.pixels) < from.height*from.stride {
+		from.height--
+	}
+	return scalePlane(from, plane{m.small, m.columns, m.rows, m.columns}, gocv.InterpolationArea)
+}
+
+// compare finds the cells that differ by more than the picture as a whole, and lets the background follow.
+func (m *Motion) compare(after time.Duration) {
+	shift := m.shift()
+	follow := float32(1 - math.Exp(-max(after.Seconds(), 0)/motionMemory.Seconds()))
+	for i, v := range m.small {
+		d := float32(v) - m.background[i]
+		m.changed[i] = d-shift > motionThreshold || shift-d > motionThreshold
+		m.background[i] += follow * d
+	}
+}
+
+// shift is the median difference of all cells.
+func (m *Motion) shift() float32 {
+	m.shifts = [len(m.shifts)]int{}
+	for i, v := range m.small {
+		m.shifts[255+int(math.Round(float64(float32(v)-m.background[i])))]++
+	}
+	left := len(m.small) / 2
+	for d, n := range m.shifts {
+		if left -= n; left < 0 {
+			return float32(d - 255)
+		}
+	}
+	return 0
+}
+
+// together keeps the changed cells that have a changed neighbour: one alone is noise.
+func (m *Motion) together() {
+	at := func(x, y int) bool { return x >= 0 && y >= 0 && x < m.columns && y < m.rows && m.changed[y*m.columns+x] }
+	for i, changed := range m.changed {
+		x, y := i%m.columns, i/m.columns
+		m.moving[i] = changed && (at(x-1, y) || at(x+1, y) || at(x, y-1) || at(x, y+1))
+	}
+}
