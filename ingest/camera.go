@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sightline/sightline/pipeline/bus"
@@ -36,6 +37,11 @@ type TilesConfig struct {
 	Policy  bus.Policy // "" = off
 	Size    int        // pixels a side; 0 = 640 with an overlap of 0.2
 	Overlap float64    // share of the tile's side, 0 to below 1
+	// Budget is how many tiles of a frame are looked at beside the whole under the adaptive policy; 0 = 5. More are where Sweep
+	// could not be kept otherwise.
+	Budget int
+	// Sweep is the time within which every tile is looked at under the adaptive policy; 0 = 5 s.
+	Sweep time.Duration
 }
 
 // CameraConfig describes one camera. Only Name and Source have no default.
@@ -70,6 +76,12 @@ func (c CameraConfig) withDefaults() CameraConfig {
 	if c.Tiles.Size == 0 {
 		c.Tiles.Size, c.Tiles.Overlap = 640, 0.2
 	}
+	if c.Tiles.Budget == 0 {
+		c.Tiles.Budget = 5
+	}
+	if c.Tiles.Sweep == 0 {
+		c.Tiles.Sweep = 5 * time.Second
+	}
 	if c.DialTimeout == 0 {
 		c.DialTimeout = 5 * time.Second
 	}
@@ -94,7 +106,10 @@ func (c CameraConfig) check() error {
 	rule(c.Transport == TransportAuto || c.Transport == TransportSHM || c.Transport == TransportJPEG,
 		"transport %.40q: must be auto, shm or jpeg", c.Transport)
 	rule(c.Pace == PaceRealtime || c.Pace == PaceFast, "pace %.40q: must be realtime or fast", c.Pace)
-	rule(c.Tiles.Policy == bus.PolicyOff || c.Tiles.Policy == bus.PolicyGrid, "tiles.policy %.40q: must be off or grid", c.Tiles.Policy)
+	rule(slices.Contains([]bus.Policy{bus.PolicyOff, bus.PolicyGrid, bus.PolicyAdaptive}, c.Tiles.Policy),
+		"tiles.policy %.40q: must be off, grid or adaptive", c.Tiles.Policy)
+	rule(c.Tiles.Budget >= 1 && c.Tiles.Budget < bus.MaxRegions, "tiles.budget %d: must be between 1 and %d", c.Tiles.Budget, bus.MaxRegions-1)
+	rule(c.Tiles.Sweep >= time.Second && c.Tiles.Sweep <= time.Hour, "tiles.sweep %v: must be between 1s and 1h", c.Tiles.Sweep)
 	rule(c.Tiles.Size >= 32, "tiles.size %d: must be at least 32", c.Tiles.Size)
 	rule(c.Tiles.Overlap >= 0 && c.Tiles.Overlap <= 0.9, "tiles.overlap %g: must be between 0 and 0.9", c.Tiles.Overlap)
 	rule(c.JPEGQuality >= 1 && c.JPEGQuality <= 100, "jpeg quality %d: must be between 1 and 100", c.JPEGQuality)

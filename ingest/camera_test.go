@@ -128,6 +128,34 @@ func TestMaxFPSShedsEvenlyAndCounts(t *testing.T) {
 	}
 }
 
+func TestAdaptiveRegionsCoverTheFrameInTime(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []Transport{TransportSHM, TransportJPEG} {
+		log := &logged{}
+		conn := connect(t, log)
+		d := detect(t, conn, "gate")
+		cam := newCamera(t, conn, log, CameraConfig{
+			Source: testclip.Make(t, "clip.mp4", "color=gray:size=640x360:rate=25:duration=3", testclip.H264), Pace: PaceFast,
+			Transport: transport, Tiles: TilesConfig{Policy: bus.PolicyAdaptive, Size: 128, Overlap: 0.2, Sweep: time.Second},
+		})
+		if err := cam.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		looked, shots := map[bus.Region]bool{}, d.wait(75)
+		for _, s := range shots {
+			for _, r := range s.Regions[1:] {
+				looked[r] = true
+			}
+			if s.Policy != bus.PolicyAdaptive || s.Of != 29 || s.CoverageAge > time.Second || len(s.Regions) > 6 {
+				t.Fatalf("%s, frame %d: %s, %d regions of %d, oldest look %v", transport, s.Seq, s.Policy, len(s.Regions), s.Of, s.CoverageAge)
+			}
+		}
+		if len(looked) != 28 || shots[74].CoverageAge < 500*time.Millisecond {
+			t.Errorf("%s: %d of 28 tiles were looked at; oldest look at the end %v", transport, len(looked), shots[74].CoverageAge)
+		}
+	}
+}
+
 func TestGridRegionsAreOfTheFramesSize(t *testing.T) {
 	t.Parallel()
 	log := &logged{}

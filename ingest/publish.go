@@ -30,9 +30,9 @@ type publisher struct {
 	conn    *bus.Conn
 	log     *slog.Logger
 	shm     bool
-	width   int // of the pictures that ring, heap and regions are made for
+	width   int // of the pictures that ring, heap and plan are made for
 	height  int
-	regions []bus.Region
+	plan    *planner
 	ring    *bus.Ring
 	slot    *bus.Slot
 	view    picture.I420  // of the slot's planes
@@ -43,7 +43,7 @@ type publisher struct {
 
 func newPublisher(cfg CameraConfig, conn *bus.Conn, log *slog.Logger) *publisher {
 	shm := cfg.Transport == TransportSHM || cfg.Transport == TransportAuto && conn.Local()
-	return &publisher{cfg: cfg, conn: conn, log: log, shm: shm}
+	return &publisher{cfg: cfg, conn: conn, log: log, shm: shm, plan: newPlanner(cfg.Tiles)}
 }
 
 // target returns planes to write a picture of this size into, valid until publish or abort. It returns bus.ErrRingFull when
@@ -73,7 +73,8 @@ func (p *publisher) target(width, height int) (*picture.I420, error) {
 // resize plans and takes memory for pictures of another size.
 func (p *publisher) resize(width, height int) error {
 	p.closeRing()
-	p.width, p.height, p.regions = 0, 0, plan(p.cfg.Tiles, width, height)
+	p.width, p.height = 0, 0
+	p.plan.resize(width, height)
 	if p.shm {
 		ring, err := bus.NewRing(p.cfg.Name, slotsFor(width, height), width, height)
 		switch {
@@ -99,24 +100,24 @@ func (p *publisher) resize(width, height int) error {
 	return nil
 }
 
-// plan returns the regions of every frame of a size.
-func plan(tiles TilesConfig, width, height int) []bus.Region {
-	if tiles.Policy == bus.PolicyGrid {
-		return bus.GridRegions(width, height, tiles.Size, tiles.Overlap)
-	}
-	return []bus.Region{{W: width, H: height}}
-}
-
 // publish sends the picture in the target as frame f.
 func (p *publisher) publish(ctx context.Context, f *bus.Frame) error {
-	f.Regions = p.regions
+	pic := p.heap
+	if p.shm {
+		pic = &p.view
+	}
+	looks, err := p.plan.next(f.CapturedAt, pic)
+	if err != nil {
+		p.abort()
+		return fmt.Errorf("plan the looks at a frame: %w", err)
+	}
+	f.Regions, f.Of, f.CoverageAge = looks.regions, looks.of, looks.age
 	if p.shm {
 		planes := p.slot.Planes()
 		planes.Matrix, planes.FullRange = uint8(p.view.Matrix), p.view.FullRange
 		f.Encoding, f.Ref, f.Body = bus.EncodingSHM, p.slot.Commit(), nil
 		p.slot = nil
 	} else {
-		var err error
 		if p.body, err = p.encoder.Encode(p.heap, p.body[:0]); err != nil {
 			return fmt.Errorf("encode frame: %w", err)
 		}

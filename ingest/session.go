@@ -17,18 +17,19 @@ const answerWait = 5 * time.Second
 
 // session is one connection of a camera: from access units to published frames. It belongs to the owner's goroutine.
 type session struct {
-	camera  *Camera
-	id      string
-	seq     uint64 // pictures so far, also those that were dropped
-	began   time.Time
-	decoder *decode.Decoder
-	format  *decode.Parameters
-	flight  flight
-	clock   fileClock
-	shed    shedder
-	out     *publisher
-	answers *answers // of a file that is played fast, else nil
-	timer   *time.Timer
+	camera   *Camera
+	id       string
+	seq      uint64 // pictures so far, also those that were dropped
+	began    time.Time
+	decoder  *decode.Decoder
+	format   *decode.Parameters
+	flight   flight
+	clock    fileClock
+	shed     shedder
+	out      *publisher
+	answers  *answers // of a file that is played fast, else nil
+	unfollow func()   // of a plan that follows what is found, else nil
+	timer    *time.Timer
 
 	frame    bus.Frame // the one being published; reused
 	last     time.Time // capture time of the picture before
@@ -54,6 +55,13 @@ func newSession(c *Camera) (*session, error) {
 			return s, fmt.Errorf("play fast: %w", err)
 		}
 	}
+	if c.cfg.Tiles.Policy == bus.PolicyAdaptive {
+		var err error
+		if s.unfollow, err = follow(c.conn, c.cfg.Name, s.id, s.out.plan); err != nil {
+			s.close()
+			return s, err
+		}
+	}
 	c.report.connecting(s.id)
 	return s, nil
 }
@@ -64,6 +72,9 @@ func (s *session) close() {
 	}
 	if s.answers != nil {
 		s.answers.close()
+	}
+	if s.unfollow != nil {
+		s.unfollow()
 	}
 	s.out.close()
 	s.timer.Stop()

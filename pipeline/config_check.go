@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/strict"
@@ -99,9 +100,11 @@ func checkFrames(k *checker, key string, f FramesConfig) {
 }
 
 func checkTiles(k *checker, key string, t TilesConfig) {
-	k.oneOf(key+".policy", t.Policy, string(bus.PolicyOff), string(bus.PolicyGrid))
+	k.oneOf(key+".policy", t.Policy, string(bus.PolicyOff), string(bus.PolicyGrid), string(bus.PolicyAdaptive))
 	k.that(t.Size >= 64 && t.Size <= 4096, key+".size", "must be 64 to 4096 pixels")
 	k.that(t.Overlap >= 0 && t.Overlap <= 0.9, key+".overlap", "must be 0 to 0.9 of the size")
+	k.that(t.Budget >= 1 && t.Budget < bus.MaxRegions, key+".budget", "must be 1 to %d tiles", bus.MaxRegions-1)
+	k.that(t.Sweep >= Duration(time.Second) && t.Sweep <= Duration(time.Hour), key+".sweep", "must be 1s to 1h")
 }
 
 func (c *Config) checkDetectors(k *checker) {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestShippedConfigurationEqualsTheDefaults(t *testing.T) {
@@ -59,7 +60,7 @@ tiles: {policy: grid, size: 512}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := cfg.Cameras["gate"].Tiles, (TilesConfig{"grid", 512, 0}); got != want {
+	if got, want := cfg.Cameras["gate"].Tiles, (TilesConfig{"grid", 512, 0, 5, Duration(5 * time.Second)}); got != want {
 		t.Errorf("tiles of the camera are %+v, want %+v", got, want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sightline/sightline/ingest"
 	"github.com/sightline/sightline/pipeline/bus"
@@ -54,7 +55,10 @@ func (f *fleet) make(name string, c CameraConfig) (*owner, error) {
 	camera, err := ingest.NewCamera(ingest.CameraConfig{
 		Name: name, Source: c.Source, Transport: ingest.Transport(c.Frames.Transport), JPEGQuality: c.Frames.JPEGQuality,
 		Loop: c.Loop, Pace: ingest.Pace(c.Pace), MaxFPS: c.FPS,
-		Tiles: ingest.TilesConfig{Policy: bus.Policy(c.Tiles.Policy), Size: c.Tiles.Size, Overlap: c.Tiles.Overlap},
+		Tiles: ingest.TilesConfig{
+			Policy: bus.Policy(c.Tiles.Policy), Size: c.Tiles.Size, Overlap: c.Tiles.Overlap,
+			Budget: c.Tiles.Budget, Sweep: time.Duration(c.Tiles.Sweep),
+		},
 	}, f.conn, f.log)
 	if err != nil {
 		return nil, fmt.Errorf("camera %s: %w", name, err)

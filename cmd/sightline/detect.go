@@ -62,6 +62,9 @@ func (f detectFlags) run(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return wrongUse{err}
 	}
+	if cfg.Tiles.Policy == string(bus.PolicyAdaptive) {
+		cfg.Tiles.Policy = string(bus.PolicyGrid) // of a picture without others before it every tile is new
+	}
 	engine, err := openEngine(cfg, f.conf)
 	if err != nil {
 		return err

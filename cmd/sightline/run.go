@@ -39,7 +39,7 @@ With nothing but a SOURCE, one process does everything: broker, detector and pag
 	f.StringVarP(&config, "config", "c", "", "configuration `FILE` (see configs/default.yaml)")
 	f.StringVar(&roles, "roles", "", "what this process does: any of ingest,detect,track,sinks (default all)")
 	f.StringVar(&o.Model, "model", "", "model `FILE` (.onnx)")
-	f.StringVar(&o.Tiles, "tiles", "", "off or grid")
+	f.StringVar(&o.Tiles, "tiles", "", "off, grid or adaptive")
 	f.StringVar(&o.Listen, "listen", "", "`ADDRESS` of the page")
 	f.StringVar(&o.NDJSON, "ndjson", "", "append detections to `FILE`")
 	f.BoolVar(&o.Loop, "loop", false, "play files again and again")

@@ -108,7 +108,9 @@ func (m *Motion) shift() float32 {
 
 // together keeps the changed cells that have a changed neighbour: one alone is noise.
 func (m *Motion) together() {
-	at := func(x, y int) bool { return x >= 0 && y >= 0 && x < m.columns && y < m.rows && m.changed[y*m.columns+x] }
+	at := func(x, y int) bool {
+		return x >= 0 && y >= 0 && x < m.columns && y < m.rows && m.changed[y*m.columns+x]
+	}
 	for i, changed := range m.changed {
 		x, y := i%m.columns, i/m.columns
 		m.moving[i] = changed && (at(x-1, y) || at(x+1, y) || at(x, y-1) || at(x, y+1))

@@ -1,0 +1,250 @@
+package ingest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/picture"
+)
+
+const (
+	planWidth, planHeight = 3840, 2160
+	planStep              = 80 * time.Millisecond
+)
+
+// site is a camera whose frames are planned, and a detector that answers some of them.
+type site struct {
+	*planner
+	t       *testing.T
+	pic     *picture.I420
+	now     time.Time
+	lose    func(frame int) bool // whether no detector gets the frame
+	objects []bus.Object         // found in each
+	frame   int
+	looked  map[bus.Region]time.Time // by our own account
+	most    time.Duration            // longest that a tile waited
+}
+
+func newSite(t *testing.T, tiles TilesConfig) *site {
+	tiles.Policy = bus.PolicyAdaptive
+	p := newPlanner(CameraConfig{Tiles: tiles}.withDefaults().Tiles)
+	p.resize(planWidth, planHeight)
+	return &site{
+		planner: p, t: t, pic: picture.New(planWidth, planHeight), now: time.Unix(1_700_000_000, 0),
+		lose: func(int) bool { return false }, looked: map[bus.Region]time.Time{},
+	}
+}
+
+// play plans the next frame and answers it. The plan holds no buffer of the planner.
+func (s *site) play(step time.Duration) plan {
+	s.t.Helper()
+	s.now, s.frame = s.now.Add(step), s.frame+1
+	looks, err := s.next(s.now, s.pic)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	looks.regions = slices.Clone(looks.regions)
+	if looks.regions[0] != (bus.Region{W: planWidth, H: planHeight}) || looks.of != 33 {
+		s.t.Fatalf("frame %d: regions %v of %d", s.frame, looks.regions, looks.of)
+	}
+	if s.frame == 1 {
+		for _, r := range bus.GridRegions(planWidth, planHeight, 640, 0.2)[1:] {
+			s.looked[r] = s.now
+		}
+	}
+	if s.lose(s.frame) {
+		return looks
+	}
+	d := &bus.Detections{CapturedAt: s.now, Frame: bus.Size{Width: planWidth, Height: planHeight}, Objects: s.objects}
+	for _, r := range looks.regions[1:] {
+		d.Tiles.Regions = append(d.Tiles.Regions, [4]int{r.X, r.Y, r.W, r.H})
+		s.looked[r] = s.now
+	}
+	s.detected(d)
+	s.account(looks)
+	return looks
+}
+
+// account holds the published age against our own.
+func (s *site) account(looks plan) {
+	var age time.Duration
+	for _, at := range s.looked {
+		age = max(age, s.now.Sub(at))
+	}
+	if looks.age != age {
+		s.t.Errorf("frame %d: published age %v, is %v", s.frame, looks.age, age)
+	}
+	s.most = max(s.most, age)
+}
+
+func TestNoTileWaitsLongerThanTheSweep(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		step        time.Duration
+		sweep       time.Duration
+		lost        int // frames of 7
+		most, usual int // tiles of a frame
+	}{
+		{"12.5 frames a second", planStep, 5 * time.Second, 0, 2, 1},
+		{"a quarter is lost", planStep, 5 * time.Second, 2, 8, 2},
+		{"most are lost", planStep, 10 * time.Second, 4, 8, 3},
+		{"one a second: the sweep needs more than the budget", time.Second, 5 * time.Second, 0, 32, 12},
+		{"none in time", 6 * time.Second, 5 * time.Second, 0, 32, 32},
+	} {
+		s, tiles := newSite(t, TilesConfig{Sweep: c.sweep}), 0
+		s.lose = func(frame int) bool { return frame%7 < c.lost }
+		const frames = 300
+		for range frames {
+			n := len(s.play(c.step).regions) - 1
+			tiles += n
+			if n > c.most {
+				t.Errorf("%s: %d tiles in frame %d, want at most %d", c.name, n, s.frame, c.most)
+			}
+		}
+		if s.most > max(c.sweep, 2*c.step) {
+			t.Errorf("%s: a tile waited %v, want at most %v", c.name, s.most, c.sweep)
+		}
+		if tiles > frames*c.usual {
+			t.Errorf("%s: %d tiles in %d frames, want at most %d a frame", c.name, tiles, frames, c.usual)
+		}
+	}
+}
+
+func TestTheBudgetGoesWhereSomethingMoves(t *testing.T) {
+	s := newSite(t, TilesConfig{})
+	looks := map[bool]int{}
+	for i := range 200 {
+		for y := range 64 {
+			row := s.pic.Y[(1000+y)*s.pic.StrideY:]
+			for x := range 64 {
+				row[2000+x] = byte(i % 2 * 200)
+			}
+		}
+		for _, r := range s.play(planStep).regions[1:] {
+			inside := r.X <= 2000 && r.Y <= 1000 && r.X+r.W >= 2064 && r.Y+r.H >= 1064
+			looks[inside]++
+		}
+	}
+	if looks[true] < 195 {
+		t.Errorf("in 200 frames the tile with motion was looked at %d times", looks[true])
+	}
+	if looks[false] > 260 {
+		t.Errorf("tiles without motion were looked at %d times, want about one a frame", looks[false])
+	}
+}
+
+func TestTheBudgetIsKeptAndSharedWhenEverythingMoves(t *testing.T) {
+	s := newSite(t, TilesConfig{Budget: 4})
+	looks := map[bus.Region]int{}
+	for i := range 200 {
+		for j := range s.pic.Y {
+			s.pic.Y[j] = byte(((j>>6)&1 ^ i&1) * 200) // stripes that change places
+		}
+		regions := s.play(planStep).regions[1:]
+		if len(regions) > 4 {
+			t.Fatalf("frame %d: %d tiles, want at most 4", i, len(regions))
+		}
+		for _, r := range regions {
+			looks[r]++
+		}
+	}
+	for r, n := range looks {
+		if n < 15 || n > 35 {
+			t.Errorf("tile %v was looked at %d times, want about 25", r, n)
+		}
+	}
+	if len(looks) != 32 {
+		t.Errorf("%d tiles were looked at, want all 32", len(looks))
+	}
+}
+
+func TestNewObjectsAreLookedAtAtOnceAndStandingTracksNowAndThen(t *testing.T) {
+	s := newSite(t, TilesConfig{})
+	box := bus.Box{2050, 1050, 2090, 1130}
+	tile := bus.GridRegions(planWidth, planHeight, 640, 0.2)[1+s.nearestWithin(box)]
+	count := func(frames int) (n int) {
+		for range frames {
+			if slices.Contains(s.play(planStep).regions, tile) {
+				n++
+			}
+		}
+		return n
+	}
+	s.objects = []bus.Object{{Label: "person", Score: 0.6, Box: box}}
+	count(1)
+	if n := count(25); n != 25 {
+		t.Errorf("the tile of an object that is no track yet was looked at %d times in 25 frames", n)
+	}
+	known := &bus.Tracks{Frame: bus.Size{Width: planWidth, Height: planHeight}, Objects: []bus.TrackObject{{Object: s.objects[0], TrackID: 1, Predicted: box}}}
+	s.tracked(known)
+	if n := count(100); n < 6 || n > 12 {
+		t.Errorf("the tile of a track that stands was looked at %d times in 8 s, want about once a second", n)
+	}
+	known.Objects[0].Predicted = bus.Box{2060, 1050, 2100, 1130}
+	s.tracked(known)
+	if n := count(25); n != 25 {
+		t.Errorf("the tile of a track that walks was looked at %d times in 25 frames", n)
+	}
+	large := bus.Box{100, 100, 1500, 1500}
+	s.objects, known.Objects = []bus.Object{{Label: "bus", Score: 0.6, Box: large}}, nil
+	s.tracked(known)
+	count(1)
+	if n := len(s.play(planStep).regions) - 1; n != 5 {
+		t.Errorf("%d tiles for an object larger than one, want the budget", n)
+	}
+}
+
+func (s *site) nearestWithin(b bus.Box) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nearest(int(b[0]+b[2])/2, int(b[1]+b[3])/2)
+}
+
+func TestWhatIsFoundInOtherFramesChangesNoPlan(t *testing.T) {
+	s := newSite(t, TilesConfig{})
+	s.play(planStep)
+	other := bus.Size{Width: 640, Height: 480}
+	s.detected(&bus.Detections{Frame: other, CapturedAt: s.now, Objects: []bus.Object{{Box: bus.Box{1, 1, 9, 9}}}})
+	s.tracked(&bus.Tracks{Frame: other, Objects: []bus.TrackObject{{}}})
+	size := bus.Size{Width: planWidth, Height: planHeight}
+	s.detected(&bus.Detections{Frame: size, CapturedAt: s.now, Tiles: bus.Tiles{Regions: [][4]int{{0, 0, planWidth, planHeight}, {1, 2, 3, 4}}}})
+	// Boxes far beyond the frame are an edge's matter.
+	s.detected(&bus.Detections{Frame: size, CapturedAt: s.now, Objects: []bus.Object{{Box: bus.Box{-60000, -60000, 60000, 60000}}}})
+	for range 50 {
+		if n := len(s.play(planStep).regions); n > 6 {
+			t.Fatalf("%d regions", n)
+		}
+	}
+}
+
+func TestPoliciesWithoutAPlan(t *testing.T) {
+	for _, c := range []struct {
+		policy        bus.Policy
+		width, height int
+		regions       int
+	}{{bus.PolicyOff, 3840, 2160, 1}, {bus.PolicyGrid, 3840, 2160, 33}, {bus.PolicyAdaptive, 640, 480, 1}, {bus.PolicyGrid, 320, 200, 1}} {
+		p := newPlanner(CameraConfig{Tiles: TilesConfig{Policy: c.policy}}.withDefaults().Tiles)
+		p.resize(c.width, c.height)
+		for range 3 {
+			looks, err := p.next(time.Now(), picture.New(c.width, c.height))
+			if err != nil || len(looks.regions) != c.regions || looks.of != c.regions || looks.age != 0 {
+				t.Errorf("%+v: %+v, %v", c, looks, err)
+			}
+		}
+	}
+}
+
+func BenchmarkPlan4K(b *testing.B) {
+	p := newPlanner(CameraConfig{Tiles: TilesConfig{Policy: bus.PolicyAdaptive}}.withDefaults().Tiles)
+	p.resize(planWidth, planHeight)
+	pic, now := picture.New(planWidth, planHeight), time.Unix(1_700_000_000, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(planStep)
+		if _, err := p.next(now, pic); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
