@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync"
@@ -17,12 +18,8 @@ const (
 	sweepUrgent = 0.85
 	// answerLost is how long a look may take to be answered before it is planned again.
 	answerLost = 700 * time.Millisecond
-	// relook is how often the tile of a track that stands still is looked at.
-	relook = time.Second
 	// movingLeast is how many cells of a tile must move, so that a leaf is no reason to look.
 	movingLeast = 2
-	// How much a reason to look counts beside the time that a tile waits.
-	liveWeight, standingWeight = 4, 1
 	// standing is the largest way that a track makes to its predicted place in the next frame, in its smaller sides.
 	standing = 0.02
 	// knownOverlap is the intersection over union from which an object is the track that is known already.
@@ -30,8 +27,8 @@ const (
 )
 
 // planner chooses the regions of a camera's frames. Under the adaptive policy these are the whole frame and the tiles where it
-// pays to look: where something moves, where objects are that no track is known of yet, where tracks are, and in turn all others,
-// so that none waits for longer than the sweep. Its methods may be called from any goroutine.
+// pays to look: where something moves, where objects are that no track is known of yet, where tracks walk, and in turn all others,
+// so that none waits for longer than the sweep. A track that stands still has no claim: when it leaves, something moves. Its methods may be called from any goroutine.
 type planner struct {
 	cfg TilesConfig
 
@@ -56,9 +53,8 @@ type tile struct {
 	looked   time.Time // of the newest frame that was answered for and in which it was looked at
 	planned  time.Time // of the newest frame in which it was asked for
 	moving   int       // cells
-	live     bool      // something moves in it, or is new
-	stands   bool      // a track stands in it
-	value    float64   // of a look
+	live     bool      // something moves in it, or is new in it
+	waits    time.Duration
 	selected bool
 }
 
@@ -133,7 +129,7 @@ func (p *planner) advance(at time.Time) time.Duration {
 func (p *planner) weigh(at time.Time) {
 	for i := range p.tiles {
 		t := &p.tiles[i]
-		t.moving, t.live, t.stands, t.selected = 0, false, false, false
+		t.moving, t.live, t.selected = 0, false, false
 		// A look that nobody answered for was none.
 		if t.planned.After(t.looked) && at.Sub(t.planned) > answerLost {
 			t.planned = t.looked
@@ -141,29 +137,19 @@ func (p *planner) weigh(at time.Time) {
 	}
 	p.countMotion()
 	for i := range p.tracks {
-		o := &p.tracks[i]
-		still := stands(o)
-		p.mark(o.Predicted, func(t *tile) { t.live, t.stands = t.live || !still, t.stands || still })
+		if o := &p.tracks[i]; !stands(o) {
+			p.mark(o.Predicted)
+		}
 	}
 	for _, b := range p.objects {
 		if !p.known(b) {
-			p.mark(b, func(t *tile) { t.live = true })
+			p.mark(b)
 		}
 	}
 	for i := range p.tiles {
-		p.tiles[i].weigh(at)
-	}
-}
-
-func (t *tile) weigh(at time.Time) {
-	waits := at.Sub(t.planned)
-	switch {
-	case t.live || t.moving >= movingLeast:
-		t.value = liveWeight * waits.Seconds()
-	case t.stands && waits >= relook:
-		t.value = standingWeight * waits.Seconds()
-	default:
-		t.value = 0
+		t := &p.tiles[i]
+		t.live = t.live || t.moving >= movingLeast
+		t.waits = at.Sub(t.planned)
 	}
 }
 
@@ -196,18 +182,16 @@ func nearestOf(centres []int, at int) int {
 
 func abs(n int) int { return max(n, -n) }
 
-// mark calls fn for the tile that a box lies in, or for those of its corners where it is too large for one.
-func (p *planner) mark(b bus.Box, fn func(*tile)) {
+// mark makes the tile live that a box lies in, and those of its corners where it is too large for one.
+func (p *planner) mark(b bus.Box) {
 	x1, y1, x2, y2 := int(b[0]), int(b[1]), int(b[2]), int(b[3])
 	i := p.nearest((x1+x2)/2, (y1+y2)/2)
-	fn(&p.tiles[i])
+	p.tiles[i].live = true
 	if r := p.grid[1+i]; x1 >= r.X && y1 >= r.Y && x2 <= r.X+r.W && y2 <= r.Y+r.H {
 		return
 	}
 	for _, corner := range [4][2]int{{x1, y1}, {x2, y1}, {x1, y2}, {x2, y2}} {
-		if j := p.nearest(corner[0], corner[1]); j != i {
-			fn(&p.tiles[j])
-		}
+		p.tiles[p.nearest(corner[0], corner[1])].live = true
 	}
 }
 
@@ -239,7 +223,7 @@ func iou(a, b bus.Box) float32 {
 // sweep chooses the tiles that wait longest: so many that all have their turn in time, whatever the budget.
 func (p *planner) sweep(at time.Time) {
 	p.sort(func(a, b int) int { return p.tiles[a].planned.Compare(p.tiles[b].planned) })
-	quota := max(1, int(math.Ceil(float64(len(p.tiles)) * p.step / (sweepShare * p.cfg.Sweep.Seconds()))))
+	quota := max(1, int(math.Ceil(float64(len(p.tiles))*p.step/(sweepShare*p.cfg.Sweep.Seconds()))))
 	urgent := time.Duration(sweepUrgent * float64(p.cfg.Sweep))
 	for rank, i := range p.order {
 		t := &p.tiles[i]
@@ -250,22 +234,16 @@ func (p *planner) sweep(at time.Time) {
 	}
 }
 
-// spend chooses the tiles of the most value with what the sweep left of the budget.
+// spend chooses live tiles, in turn, with what the sweep left of the budget.
 func (p *planner) spend() {
-	p.sort(func(a, b int) int {
-		switch d := p.tiles[b].value - p.tiles[a].value; {
-		case d < 0:
-			return -1
-		case d > 0:
-			return 1
-		}
-		return a - b
-	})
+	p.sort(func(a, b int) int { return cmp.Compare(p.tiles[b].waits, p.tiles[a].waits) })
 	for _, i := range p.order {
-		if len(p.chosen)-1 >= p.cfg.Budget || p.tiles[i].value == 0 {
+		if len(p.chosen)-1 >= p.cfg.Budget {
 			return
 		}
-		p.choose(i)
+		if p.tiles[i].live {
+			p.choose(i)
+		}
 	}
 }
 

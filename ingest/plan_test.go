@@ -160,7 +160,7 @@ func TestTheBudgetIsKeptAndSharedWhenEverythingMoves(t *testing.T) {
 	}
 }
 
-func TestNewObjectsAreLookedAtAtOnceAndStandingTracksNowAndThen(t *testing.T) {
+func TestNewObjectsAndWalkingTracksAreLookedAtAndStandingOnesInTurn(t *testing.T) {
 	s := newSite(t, TilesConfig{})
 	box := bus.Box{2050, 1050, 2090, 1130}
 	tile := bus.GridRegions(planWidth, planHeight, 640, 0.2)[1+s.nearestWithin(box)]
@@ -179,8 +179,8 @@ func TestNewObjectsAreLookedAtAtOnceAndStandingTracksNowAndThen(t *testing.T) {
 	}
 	known := &bus.Tracks{Frame: bus.Size{Width: planWidth, Height: planHeight}, Objects: []bus.TrackObject{{Object: s.objects[0], TrackID: 1, Predicted: box}}}
 	s.tracked(known)
-	if n := count(100); n < 6 || n > 12 {
-		t.Errorf("the tile of a track that stands was looked at %d times in 8 s, want about once a second", n)
+	if n := count(100); n < 2 || n > 4 {
+		t.Errorf("the tile of a track that stands was looked at %d times in 8 s, want the turns of the sweep", n)
 	}
 	known.Objects[0].Predicted = bus.Box{2060, 1050, 2100, 1130}
 	s.tracked(known)
