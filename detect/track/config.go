@@ -11,6 +11,7 @@ type Config struct {
 	Low         float32       // objects between Low and High only extend tracks that were seen in the frame before; DefaultLow
 	MinHits     int           // a track is told of when it was seen in so many frames; DefaultMinHits
 	Lost        time.Duration // a track that was not seen for longer has ended; DefaultLost
+	Carry       time.Duration // and after this in any case, where nobody looked at its place meanwhile; DefaultCarry
 	UpdateEvery time.Duration // shortest time between two updates of a track; DefaultUpdateEvery
 	MaxTracks   int           // of a camera at one time, at most 256; DefaultMaxTracks
 	Forget      time.Duration // a camera that was silent for so long is forgotten; DefaultForget
@@ -22,6 +23,7 @@ const (
 	DefaultLow         = 0.1
 	DefaultMinHits     = 3
 	DefaultLost        = 2 * time.Second
+	DefaultCarry       = 30 * time.Second
 	DefaultUpdateEvery = time.Second
 	DefaultMaxTracks   = maxTracks
 	DefaultForget      = 10 * time.Minute
@@ -40,6 +42,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("low %v: must be above 0 and at most high (%v)", c.Low, c.High)
 	case c.MinHits < 1:
 		return fmt.Errorf("min hits %d: must be at least 1", c.MinHits)
+	case c.Carry < c.Lost:
+		return fmt.Errorf("carry %v: must be at least lost (%v)", c.Carry, c.Lost)
 	case c.Lost < 0 || c.UpdateEvery < 0 || c.Forget < 0:
 		return fmt.Errorf("lost %v, update every %v, forget %v: must not be negative", c.Lost, c.UpdateEvery, c.Forget)
 	case c.MaxTracks < 1 || c.MaxTracks > maxTracks:
@@ -53,6 +57,7 @@ func (c Config) withDefaults() Config {
 	c.Low = or(c.Low, min(DefaultLow, c.High))
 	c.MinHits = or(c.MinHits, DefaultMinHits)
 	c.Lost = or(c.Lost, DefaultLost)
+	c.Carry = or(c.Carry, max(DefaultCarry, c.Lost))
 	c.UpdateEvery = or(c.UpdateEvery, DefaultUpdateEvery)
 	c.MaxTracks = or(c.MaxTracks, DefaultMaxTracks)
 	c.Forget = or(c.Forget, DefaultForget)

@@ -80,6 +80,9 @@ func (m *motion) predict(dt float64) {
 	m.w.x, m.h.x = math.Max(m.w.x, smallestSize), math.Max(m.h.x, smallestSize)
 }
 
+// halt forgets all speed.
+func (m *motion) halt() { m.cx.v, m.cy.v, m.w.v, m.h.v = 0, 0, 0, 0 }
+
 // correct takes in a detected box that validBox holds of.
 func (m *motion) correct(b bus.Box) {
 	cx, cy, w, h := centre(b)

@@ -28,12 +28,16 @@ type target struct {
 	object    bus.Object
 	id        uint64 // 0 until it was seen often enough
 	hits      int
-	misses    int // frames since it was seen
+	misses    int  // frames since it was seen in which its place was looked at
+	blind     int  // and those in which it was not
+	unlooked  bool // in this frame
 	best      float32
 	started   time.Time
 	seen      time.Time
 	seenSeq   uint64
 	told      time.Time // of the last start or update
+	anchored  bus.Box   // where it was seen since
+	since     time.Time
 }
 
 // Tracker follows the objects of one session of one camera. It belongs to one goroutine.
@@ -47,6 +51,7 @@ type Tracker struct {
 	step    float64 // smoothed seconds between frames
 	lastID  uint64
 
+	looks   looks // of this frame
 	targets []target
 	objects []bus.Object // of this frame, cut to it
 	taken   []bool       // objects that belong to a target
@@ -87,9 +92,9 @@ func (t *Tracker) Update(d *bus.Detections) ([]bus.TrackObject, []bus.Event) {
 		t.end(func(*target) bool { return true })
 		t.frame = d.Frame
 	}
-	t.seq = d.Seq
+	t.seq, t.looks = d.Seq, looksOf(d)
 	t.advance(d.CapturedAt)
-	t.end(func(g *target) bool { return t.now.Sub(g.seen) > t.cfg.Lost })
+	t.end(t.over)
 	t.collect(d.Objects)
 	for s := range stages {
 		t.match(s)
@@ -113,9 +118,12 @@ func (t *Tracker) advance(now time.Time) {
 	t.now = now
 	for i := range t.targets {
 		g := &t.targets[i]
+		if g.blind > 0 && g.still() {
+			g.halt()
+		}
 		g.predict(dt)
 		g.predicted = g.box(0)
-		for _, past := range []*time.Time{&g.started, &g.seen, &g.told} {
+		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since} {
 			if past.After(now) {
 				*past = now
 			}
@@ -132,6 +140,9 @@ func (t *Tracker) collect(objects []bus.Object) {
 			continue
 		}
 		o.Box = box
+		if t.partOfKnown(&o) {
+			continue
+		}
 		t.objects = append(t.objects, o)
 	}
 	t.taken = zeroed(t.taken, len(t.objects))
@@ -215,8 +226,9 @@ func (t *Tracker) propose(s stage, g *target) {
 func (t *Tracker) take(g *target, o *bus.Object) {
 	g.correct(o.Box)
 	g.object = *o
+	g.anchor(t.now)
 	g.hits++
-	g.misses = 0
+	g.misses, g.blind = 0, 0
 	g.best = max(g.best, o.Score)
 	g.seen, g.seenSeq = t.now, t.seq
 }
@@ -224,8 +236,13 @@ func (t *Tracker) take(g *target, o *bus.Object) {
 // miss counts absence, and drops what was never told of and did not come again.
 func (t *Tracker) miss() {
 	for i := range t.targets {
-		if t.free[i] {
-			t.targets[i].misses++
+		g := &t.targets[i]
+		g.unlooked = t.free[i] && !t.looks.cover(g.predicted)
+		switch {
+		case g.unlooked:
+			g.blind++
+		case t.free[i]:
+			g.misses++
 		}
 	}
 	t.end(func(g *target) bool { return g.id == 0 && g.misses > maxMisses })
@@ -251,10 +268,13 @@ func (t *Tracker) begin() {
 func (t *Tracker) tell() {
 	for i := range t.targets {
 		g := &t.targets[i]
-		if g.misses > 0 || g.hits < t.cfg.MinHits {
+		if g.hits < t.cfg.MinHits || g.misses > 0 && !g.unlooked {
 			continue
 		}
 		switch {
+		case g.unlooked:
+			t.carry(g)
+			continue
 		case g.id == 0:
 			t.lastID++
 			g.id = t.lastID

@@ -1,0 +1,117 @@
+package track
+
+import (
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+)
+
+// Under the adaptive policy a track whose place nobody looked at closely was not missed: one that stands is carried to the next
+// look, one that moves is for a moment.
+const (
+	coveredShare = 0.95 // of a box inside a tile: less, and the thing is seen as another, smaller one
+	cutMargin    = 4    // pixels from a tile's edge within which a box ends there
+	// largeSide of a frame is the shorter side of a box that the whole frame, scaled down to the network, shows well.
+	largeSide = 1.0 / 8
+	partShare = 0.6 // of a part inside the box of the whole
+	// stillOverlap with where it was a while ago has a thing that stands; detections of one jitter by less.
+	stillOverlap = 0.75
+	stillFor     = 200 * time.Millisecond
+	// coast is how long one that moves is told of by its prediction alone: until then the prediction is good.
+	coast = 500 * time.Millisecond
+	// lookedOften without finding it: then a track has ended, however few the looks are.
+	lookedOften = 3
+)
+
+// looks are the tiles of a frame that were looked at.
+type looks struct {
+	all   bool // every place was
+	frame bus.Size
+	tiles [][4]int
+}
+
+func looksOf(d *bus.Detections) looks {
+	return looks{all: d.Tiles.Policy != bus.PolicyAdaptive, frame: d.Frame, tiles: d.Tiles.Regions}
+}
+
+// cover tells whether a thing at b would have been found.
+func (l *looks) cover(b bus.Box) bool {
+	b = atEdge(b, l.frame)
+	w, h := b[2]-b[0], b[3]-b[1]
+	if l.all || min(w, h) >= largeSide*float32(max(l.frame.Width, l.frame.Height)) {
+		return true
+	}
+	for _, t := range l.tiles {
+		x := min(b[2], float32(t[0]+t[2])) - max(b[0], float32(t[0]))
+		y := min(b[3], float32(t[1]+t[3])) - max(b[1], float32(t[1]))
+		if x > 0 && y > 0 && x*y >= coveredShare*w*h {
+			return true
+		}
+	}
+	return false
+}
+
+// cuts tells whether b ends where a tile does, inside the frame, and no other tile shows more of it: then it is a part of a thing.
+func (l *looks) cuts(b bus.Box) bool {
+	cut := false
+	for _, t := range l.tiles {
+		x1, y1, x2, y2 := float32(t[0]), float32(t[1]), float32(t[0]+t[2]), float32(t[1]+t[3])
+		if b[0] < x1-cutMargin || b[1] < y1-cutMargin || b[2] > x2+cutMargin || b[3] > y2+cutMargin {
+			continue
+		}
+		if !(x1 > 0 && b[0] < x1+cutMargin || y1 > 0 && b[1] < y1+cutMargin ||
+			x2 < float32(l.frame.Width) && b[2] > x2-cutMargin || y2 < float32(l.frame.Height) && b[3] > y2-cutMargin) {
+			return false
+		}
+		cut = true
+	}
+	return cut
+}
+
+// partOfKnown tells whether an object is a part, cut by a tile, of a target whose place was not looked at as a whole.
+func (t *Tracker) partOfKnown(o *bus.Object) bool {
+	if !t.looks.cuts(o.Box) {
+		return false
+	}
+	for i := range t.targets {
+		g := &t.targets[i]
+		if g.object.Label == o.Label && within(o.Box, g.predicted) >= partShare && !t.looks.cover(g.predicted) {
+			return true
+		}
+	}
+	return false
+}
+
+// anchor notes since when a target is where it was just seen.
+func (g *target) anchor(now time.Time) {
+	if g.hits == 0 || overlap(g.anchored, g.object.Box) < stillOverlap {
+		g.anchored, g.since = g.object.Box, now
+	}
+}
+
+// still tells whether a target stood when it was last seen.
+func (g *target) still() bool { return g.seen.Sub(g.since) >= stillFor }
+
+// carry tells of a target whose place nobody looked at in this frame.
+func (t *Tracker) carry(g *target) {
+	o := bus.TrackObject{Object: g.object, TrackID: g.id, Predicted: g.object.Box, Carried: true}
+	switch {
+	case g.misses > maxMisses: // one look too many did not find it
+		return
+	case !g.still():
+		if t.now.Sub(g.seen) > coast {
+			return
+		}
+		o.Box, o.Predicted = atEdge(g.predicted, t.frame), atEdge(g.box(t.step), t.frame)
+	}
+	t.out = append(t.out, o)
+}
+
+// over tells whether a target has ended.
+func (t *Tracker) over(g *target) bool {
+	gone := t.now.Sub(g.seen)
+	if gone <= t.cfg.Lost {
+		return false
+	}
+	return g.blind == 0 || g.misses >= lookedOften || gone > t.cfg.Carry
+}

@@ -1,0 +1,170 @@
+package track
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+)
+
+var (
+	wide     = bus.Size{Width: 3840, Height: 2160}
+	tileHere = [4]int{1000, 1000, 640, 640}
+	tileAway = [4]int{0, 0, 640, 640}
+)
+
+// watched is a camera under the adaptive policy, 10 frames a second.
+type watched struct {
+	*Tracker
+	seq    uint64
+	now    time.Time
+	events []bus.Event
+}
+
+func newWatched(cfg Config) *watched {
+	return &watched{Tracker: NewTracker(cfg, "gate", "01J"), now: time.Unix(1_700_000_000, 0)}
+}
+
+// play is the next frame, in which one tile was looked at and this was found.
+func (w *watched) play(tile [4]int, found ...bus.Box) []bus.TrackObject {
+	w.seq, w.now = w.seq+1, w.now.Add(100*time.Millisecond)
+	d := &bus.Detections{Seq: w.seq, CapturedAt: w.now, Frame: wide, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Regions: [][4]int{tile}}}
+	for _, b := range found {
+		d.Objects = append(d.Objects, bus.Object{Label: "person", Score: 0.8, Box: b})
+	}
+	tracks, events := w.Update(d)
+	w.events = append(w.events, events...)
+	return tracks
+}
+
+func boxAt(x float32) bus.Box { return bus.Box{x, 1200, x + 60, 1320} }
+
+func TestAStandingTrackIsCarriedBetweenLooks(t *testing.T) {
+	w := newWatched(Config{UpdateEvery: time.Hour})
+	for range 4 {
+		w.play(tileHere, boxAt(1200))
+	}
+	for i := range 100 {
+		if i%10 == 9 {
+			got := w.play(tileHere, boxAt(1200))
+			if len(got) != 1 || got[0].Carried || got[0].TrackID != 1 {
+				t.Fatalf("look %d: %+v", i, got)
+			}
+			continue
+		}
+		got := w.play(tileAway)
+		if len(got) != 1 || !got[0].Carried || got[0].TrackID != 1 || got[0].Box != boxAt(1200) || got[0].Predicted != boxAt(1200) {
+			t.Fatalf("frame %d without a look: %+v", i, got)
+		}
+	}
+	if len(w.events) != 1 {
+		t.Errorf("%d events, want the start alone", len(w.events))
+	}
+}
+
+func TestAMovingTrackIsCarriedForAMomentByItsPrediction(t *testing.T) {
+	w, x := newWatched(Config{}), float32(1100)
+	for range 8 {
+		x += 12
+		w.play(tileHere, boxAt(x))
+	}
+	for i := range 12 {
+		x += 12
+		got := w.play(tileAway)
+		switch {
+		case i >= 5 && len(got) > 0:
+			t.Fatalf("frame %d without a look tells of %+v", i, got)
+		case i < 5 && (len(got) != 1 || !got[0].Carried || overlap(got[0].Box, boxAt(x)) < 0.5):
+			t.Fatalf("frame %d without a look: %+v, is at %v", i, got, boxAt(x))
+		}
+	}
+	if got := w.play(tileHere, boxAt(x)); len(got) != 1 || got[0].TrackID != 1 || got[0].Carried {
+		t.Errorf("seen again: %+v", got)
+	}
+}
+
+func TestATrackThatLeftIsMissedByLooks(t *testing.T) {
+	w := newWatched(Config{})
+	for range 5 {
+		w.play(tileHere, boxAt(1200))
+	}
+	for look := range lookedOften {
+		for range 10 {
+			if got := w.play(tileAway); len(got) > 0 && look > maxMisses {
+				t.Fatalf("after %d looks in vain: %+v", look, got)
+			}
+		}
+		if got := w.play(tileHere); len(got) > 0 {
+			t.Fatalf("look %d found nothing, but %+v is told of", look, got)
+		}
+	}
+	w.play(tileAway)
+	if n := len(w.events); n == 0 || w.events[n-1].Type != bus.EventEnd {
+		t.Errorf("no end after %d looks: %+v", lookedOften, w.events)
+	}
+}
+
+func TestNothingIsCarriedForEver(t *testing.T) {
+	w := newWatched(Config{Carry: 4 * time.Second})
+	for range 5 {
+		w.play(tileHere, boxAt(1200))
+	}
+	for i := range 60 {
+		if got := w.play(tileAway); (len(got) == 1) != (i < 40) {
+			t.Fatalf("%v after it was seen: %+v", time.Duration(i+1)*100*time.Millisecond, got)
+		}
+	}
+}
+
+func TestALargeThingIsSeenInTheWholeFrame(t *testing.T) {
+	w, large := newWatched(Config{}), bus.Box{1000, 500, 1700, 1600}
+	for range 5 {
+		w.play(tileAway, large)
+	}
+	if got := w.play(tileAway); len(got) > 0 {
+		t.Errorf("it is gone, but %+v is told of", got)
+	}
+}
+
+func TestAPartCutByATileIsNoThing(t *testing.T) {
+	w := newWatched(Config{})
+	whole := bus.Box{1560, 1200, 1680, 1320} // beyond the right edge of tileHere
+	beside := [4]int{1400, 1000, 640, 640}
+	for range 5 {
+		w.play(beside, whole)
+	}
+	part := bus.Box{1560, 1200, 1640, 1320}
+	for range 4 {
+		got := w.play(tileHere, part)
+		if len(got) != 1 || !got[0].Carried || got[0].Box != whole {
+			t.Fatalf("a look that shows a part: %+v, want the whole carried", got)
+		}
+	}
+	// A part of nothing that is known is followed: a thing that no tile holds would never be seen otherwise.
+	fresh := newWatched(Config{})
+	for range 3 {
+		fresh.play(tileHere, part)
+	}
+	if got := fresh.play(tileHere, part); len(got) != 1 || got[0].Carried {
+		t.Errorf("an unknown part: %+v", got)
+	}
+}
+
+func TestNothingIsCarriedUnderOtherPolicies(t *testing.T) {
+	for _, policy := range []bus.Policy{bus.PolicyOff, bus.PolicyGrid} {
+		tr, now := NewTracker(Config{}, "gate", "01J"), time.Unix(1_700_000_000, 0)
+		for seq := uint64(1); seq < 40; seq++ {
+			d := &bus.Detections{Seq: seq, CapturedAt: now, Frame: wide, Tiles: bus.Tiles{Policy: policy}}
+			now = now.Add(100 * time.Millisecond)
+			if seq < 6 {
+				d.Objects = []bus.Object{{Label: "person", Score: 0.8, Box: boxAt(1200)}}
+			}
+			if got, _ := tr.Update(d); seq >= 6 && len(got) > 0 {
+				t.Fatalf("%s, frame %d: %+v", policy, seq, got)
+			}
+		}
+		if len(tr.targets) > 0 {
+			t.Errorf("%s: %d targets are left after Lost", policy, len(tr.targets))
+		}
+	}
+}
