@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -20,7 +21,7 @@ import (
 // model; what the grid's own tracks find of it is the measure. The first sweep is left out. SOURCE names another clip, MODEL
 // another model: make bench BENCH=Adaptive SOURCE=clip.mp4
 func BenchmarkAdaptive(b *testing.B) {
-	clip, model := os.Getenv("SOURCE"), os.Getenv("MODEL")
+	clip, model := fromRoot(os.Getenv("SOURCE")), fromRoot(os.Getenv("MODEL"))
 	if clip == "" {
 		clip = shared(b, "clips", "mosaic-4k.mp4")
 	}
@@ -37,6 +38,14 @@ func BenchmarkAdaptive(b *testing.B) {
 			run.against(grid, sweep).report(b, measured)
 		})
 	}
+}
+
+// fromRoot makes a path that is said beside the Makefile one from here.
+func fromRoot(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join("..", "..", path)
 }
 
 // published is what a process published of one clip, by frame.
