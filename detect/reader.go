@@ -37,16 +37,28 @@ func (r *reader) close() { r.decoder.Close() }
 // run works until ctx ends or the connection is closed. A frame that was taken is finished.
 func (r *reader) run(ctx context.Context, puller *bus.FramePuller) {
 	for {
-		f, err := puller.Next(ctx)
+		f, mine, err := r.worker.next(ctx, puller)
 		if err != nil {
 			return
 		}
-		r.frame(context.WithoutCancel(ctx), f)
+		r.frame(context.WithoutCancel(ctx), f, mine)
 	}
 }
 
-// frame detects in one frame and publishes. Whatever is wrong with it ends with it.
-func (r *reader) frame(ctx context.Context, f *bus.Frame) {
+// next pulls a frame and gives it its place among those of its camera.
+func (w *Worker) next(ctx context.Context, puller *bus.FramePuller) (*bus.Frame, turn, error) {
+	w.pull.Lock()
+	defer w.pull.Unlock()
+	f, err := puller.Next(ctx)
+	if err != nil {
+		return nil, turn{}, err
+	}
+	return f, w.turns.take(f.Camera), nil
+}
+
+// frame detects in one frame and publishes, in its turn. Whatever is wrong with it ends with it.
+func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
+	defer mine.end()
 	w := r.worker
 	pulled := time.Now()
 	result, prepared, err := r.detect(ctx, f)
@@ -60,6 +72,7 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame) {
 		return
 	}
 	run := max(1, len(f.Regions))
+	mine.await()
 	err = w.conn.PublishDetections(ctx, &bus.Detections{
 		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
 		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: w.engine.model, Dropped: f.Dropped,

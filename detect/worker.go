@@ -30,6 +30,8 @@ type Worker struct {
 	id     string // of this process among detectors
 	quiet  quiet
 	counts counts
+	turns  *turns
+	pull   sync.Mutex // held by the one who pulls: so the order of pulling is that of the turns
 }
 
 // Stats count what a worker did since it was made.
@@ -46,7 +48,7 @@ type counts struct{ frames, regions, objects, stale, bad, failed atomic.Uint64 }
 
 // NewWorker makes a worker; Run makes it work.
 func NewWorker(engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
-	return &Worker{engine: engine, conn: conn, log: log, id: processName()}
+	return &Worker{engine: engine, conn: conn, log: log, id: processName(), turns: newTurns()}
 }
 
 // processName is unlike that of other processes on this and other hosts, and fit for a subject.
