@@ -8,9 +8,9 @@ import (
 // Config says when objects of several frames are one track. A field that is zero has its default.
 type Config struct {
 	High        float32       // objects with this score or more extend any track and begin new ones; DefaultHigh
-	Low         float32       // objects between Low and High only extend tracks that were seen in the frame before; DefaultLow
+	Low         float32       // objects between Low and High only extend tracks that the last look saw; DefaultLow
 	MinHits     int           // a track is told of when it was seen in so many frames; DefaultMinHits
-	Lost        time.Duration // a track that was not seen for longer has ended; DefaultLost
+	Lost        time.Duration // a track that was not seen for longer has ended, if all looks since were in vain; DefaultLost
 	Carry       time.Duration // and after this in any case, where nobody looked at its place meanwhile; DefaultCarry
 	UpdateEvery time.Duration // shortest time between two updates of a track; DefaultUpdateEvery
 	MaxTracks   int           // of a camera at one time, at most 256; DefaultMaxTracks

@@ -36,9 +36,12 @@ func looksOf(d *bus.Detections) looks {
 
 // cover tells whether a thing at b would have been found.
 func (l *looks) cover(b bus.Box) bool {
-	b = atEdge(b, l.frame)
+	b, in := inFrame(b, l.frame)
+	if l.all || !in { // what left the frame is not waited for
+		return true
+	}
 	w, h := b[2]-b[0], b[3]-b[1]
-	if l.all || min(w, h) >= largeSide*float32(max(l.frame.Width, l.frame.Height)) {
+	if min(w, h) >= largeSide*float32(max(l.frame.Width, l.frame.Height)) {
 		return true
 	}
 	for _, t := range l.tiles {

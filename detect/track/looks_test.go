@@ -150,6 +150,20 @@ func TestAPartCutByATileIsNoThing(t *testing.T) {
 	}
 }
 
+func TestWhatLeftTheFrameIsNotWaitedFor(t *testing.T) {
+	w, x := newWatched(Config{}), float32(300)
+	for range 10 {
+		x -= 25
+		w.play(tileAway, bus.Box{x, 200, x + 60, 320})
+	}
+	for range 30 {
+		w.play(tileHere)
+	}
+	if n := len(w.targets); n > 0 {
+		t.Errorf("it left the frame, and %d targets are left", n)
+	}
+}
+
 func TestNothingIsCarriedUnderOtherPolicies(t *testing.T) {
 	for _, policy := range []bus.Policy{bus.PolicyOff, bus.PolicyGrid} {
 		tr, now := NewTracker(Config{}, "gate", "01J"), time.Unix(1_700_000_000, 0)

@@ -134,7 +134,8 @@ func TestConfigIsChecked(t *testing.T) {
 		says string
 	}{
 		{Config{}, ""}, {Config{High: 0.05}, ""}, {Config{High: 1.5}, "high"}, {Config{High: float32(math.NaN())}, "high"}, {Config{Low: 0.6}, "low"},
-		{Config{MinHits: -1}, "min hits"}, {Config{Lost: -time.Second}, "lost"}, {Config{MaxTracks: 257}, "max tracks"}, {Config{MaxTracks: -1}, "max tracks"},
+		{Config{MinHits: -1}, "min hits"}, {Config{Lost: -time.Second}, "lost"}, {Config{Carry: time.Second}, "carry"}, {Config{Lost: time.Minute}, ""},
+		{Config{MaxTracks: 257}, "max tracks"}, {Config{MaxTracks: -1}, "max tracks"},
 	} {
 		err := c.cfg.Validate()
 		if (err == nil) != (c.says == "") || err != nil && !strings.HasPrefix(err.Error(), c.says) {
@@ -150,12 +151,16 @@ func FuzzTracker(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tracker := NewTracker(Config{MinHits: 1 + len(data)%3}, "gate", "s1")
 		d := &bus.Detections{Frame: bus.Size{Width: 200, Height: 100}, CapturedAt: epoch}
+		if len(data)%2 == 1 {
+			d.Tiles.Policy = bus.PolicyAdaptive
+		}
 		ended := map[uint64]bool{}
 		for ; len(data) >= 6; data = data[6:] {
 			if step := data[0]; step > 0 { // 0: one more object of the same frame
 				d.Seq++
 				checkUpdate(t, tracker, d, ended)
 				d.Objects = d.Objects[:0]
+				d.Tiles.Regions = [][4]int{{int(data[1]), int(data[2]) / 4, 100, 50}}
 				d.CapturedAt = d.CapturedAt.Add(time.Duration(int8(step)) * 30 * time.Millisecond)
 			}
 			o := bus.Object{Label: string(rune('a' + data[5]%2)), Score: strange(data[5]) / 200}
