@@ -45,17 +45,6 @@ func (r *reader) run(ctx context.Context, puller *bus.FramePuller) {
 	}
 }
 
-// next pulls a frame and gives it its place among those of its camera.
-func (w *Worker) next(ctx context.Context, puller *bus.FramePuller) (*bus.Frame, turn, error) {
-	w.pull.Lock()
-	defer w.pull.Unlock()
-	f, err := puller.Next(ctx)
-	if err != nil {
-		return nil, turn{}, err
-	}
-	return f, w.turns.take(f.Camera), nil
-}
-
 // frame detects in one frame and publishes, in its turn. Whatever is wrong with it ends with it.
 func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 	defer mine.end()
@@ -103,7 +92,7 @@ func tilesOf(f *bus.Frame) bus.Tiles {
 	whole := bus.Region{W: f.Width, H: f.Height}
 	for _, r := range f.Regions {
 		if r != whole {
-			t.Regions = append(t.Regions, [4]int{r.X, r.Y, r.W, r.H})
+			t.Regions = append(t.Regions, r)
 		}
 	}
 	return t

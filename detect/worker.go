@@ -98,6 +98,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// next pulls a frame and gives it its place among those of its camera.
+func (w *Worker) next(ctx context.Context, puller *bus.FramePuller) (*bus.Frame, turn, error) {
+	w.pull.Lock()
+	defer w.pull.Unlock()
+	f, err := puller.Next(ctx)
+	if err != nil {
+		return nil, turn{}, err
+	}
+	return f, w.turns.take(f.Camera), nil
+}
+
 // outlast gives a context that ends some time after ctx.
 func outlast(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))

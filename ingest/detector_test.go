@@ -98,20 +98,11 @@ func (d *detector) frame(f *bus.Frame) {
 	err := d.conn.PublishDetections(context.Background(), &bus.Detections{
 		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
 		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: "none@00000000",
-		Tiles: tilesOf(f), Objects: []bus.Object{},
+		Tiles: bus.Tiles{Policy: f.Policy, Run: len(f.Regions), Of: f.Of, Regions: f.Regions[1:]}, Objects: []bus.Object{},
 	})
 	if err != nil {
 		d.t.Errorf("answer frame %d: %v", f.Seq, err)
 	}
-}
-
-// tilesOf says that every tile of a frame was looked at.
-func tilesOf(f *bus.Frame) bus.Tiles {
-	t := bus.Tiles{Policy: f.Policy, Run: len(f.Regions), Of: f.Of}
-	for _, r := range f.Regions[1:] {
-		t.Regions = append(t.Regions, [4]int{r.X, r.Y, r.W, r.H})
-	}
-	return t
 }
 
 func (s *shot) read(y []byte, stride int) {

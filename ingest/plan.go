@@ -72,12 +72,10 @@ func (p *planner) resize(width, height int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.width, p.height, p.last = width, height, time.Time{}
-	p.grid = []bus.Region{{W: width, H: height}}
-	if p.cfg.Policy != bus.PolicyOff {
-		p.grid = bus.GridRegions(width, height, p.cfg.Size, p.cfg.Overlap)
-	}
+	p.grid = p.cfg.Policy.Regions(width, height, p.cfg.Size, p.cfg.Overlap)
 	p.tiles = make([]tile, len(p.grid)-1)
 	p.columns, p.rows = centres(p.grid[1:])
+	p.objects, p.tracks = p.objects[:0], p.tracks[:0]
 }
 
 // centres gives those of the columns and rows that tiles stand in.
@@ -187,7 +185,7 @@ func (p *planner) mark(b bus.Box) {
 	x1, y1, x2, y2 := int(b[0]), int(b[1]), int(b[2]), int(b[3])
 	i := p.nearest((x1+x2)/2, (y1+y2)/2)
 	p.tiles[i].live = true
-	if r := p.grid[1+i]; x1 >= r.X && y1 >= r.Y && x2 <= r.X+r.W && y2 <= r.Y+r.H {
+	if p.grid[1+i].Box().Holds(b) {
 		return
 	}
 	for _, corner := range [4][2]int{{x1, y1}, {x2, y1}, {x1, y2}, {x2, y2}} {
@@ -208,16 +206,7 @@ func stands(o *bus.TrackObject) bool {
 
 // known tells whether a track is where an object was found.
 func (p *planner) known(b bus.Box) bool {
-	return slices.ContainsFunc(p.tracks, func(o bus.TrackObject) bool { return iou(b, o.Box) >= knownOverlap })
-}
-
-func iou(a, b bus.Box) float32 {
-	w, h := min(a[2], b[2])-max(a[0], b[0]), min(a[3], b[3])-max(a[1], b[1])
-	if !(w > 0 && h > 0) {
-		return 0
-	}
-	area := func(b bus.Box) float32 { return (b[2] - b[0]) * (b[3] - b[1]) }
-	return w * h / (area(a) + area(b) - w*h)
+	return slices.ContainsFunc(p.tracks, func(o bus.TrackObject) bool { return b.IoU(o.Box) >= knownOverlap })
 }
 
 // sweep chooses the tiles that wait longest: so many that all have their turn in time, whatever the budget.
@@ -285,7 +274,7 @@ func (p *planner) detected(d *bus.Detections) {
 		p.objects = append(p.objects, o.Box)
 	}
 	for _, r := range d.Tiles.Regions {
-		i := slices.Index(p.grid, bus.Region{X: r[0], Y: r[1], W: r[2], H: r[3]})
+		i := slices.Index(p.grid, r)
 		if i >= 1 && d.CapturedAt.After(p.tiles[i-1].looked) {
 			p.tiles[i-1].looked = d.CapturedAt
 		}

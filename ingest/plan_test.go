@@ -59,7 +59,7 @@ func (s *site) play(step time.Duration) plan {
 	}
 	d := &bus.Detections{CapturedAt: s.now, Frame: bus.Size{Width: planWidth, Height: planHeight}, Objects: s.objects}
 	for _, r := range looks.regions[1:] {
-		d.Tiles.Regions = append(d.Tiles.Regions, [4]int{r.X, r.Y, r.W, r.H})
+		d.Tiles.Regions = append(d.Tiles.Regions, r)
 		s.looked[r] = s.now
 	}
 	s.detected(d)
@@ -209,7 +209,7 @@ func TestWhatIsFoundInOtherFramesChangesNoPlan(t *testing.T) {
 	s.detected(&bus.Detections{Frame: other, CapturedAt: s.now, Objects: []bus.Object{{Box: bus.Box{1, 1, 9, 9}}}})
 	s.tracked(&bus.Tracks{Frame: other, Objects: []bus.TrackObject{{}}})
 	size := bus.Size{Width: planWidth, Height: planHeight}
-	s.detected(&bus.Detections{Frame: size, CapturedAt: s.now, Tiles: bus.Tiles{Regions: [][4]int{{0, 0, planWidth, planHeight}, {1, 2, 3, 4}}}})
+	s.detected(&bus.Detections{Frame: size, CapturedAt: s.now, Tiles: bus.Tiles{Regions: []bus.Region{{W: planWidth, H: planHeight}, {X: 1, Y: 2, W: 3, H: 4}}}})
 	// Boxes far beyond the frame are an edge's matter.
 	s.detected(&bus.Detections{Frame: size, CapturedAt: s.now, Objects: []bus.Object{{Box: bus.Box{-60000, -60000, 60000, 60000}}}})
 	for range 50 {

@@ -60,27 +60,20 @@ func detectStill(ctx context.Context, engine *detect.Engine, file string, o Stil
 	if err != nil {
 		return Still{}, err
 	}
-	regions := Regions(o.Tiles, pic.Width, pic.Height)
+	policy := bus.Policy(o.Tiles.Policy)
+	regions := policy.Regions(pic.Width, pic.Height, o.Tiles.Size, o.Tiles.Overlap)
 	result, err := engine.Detect(ctx, pic, regions, nil, nil)
 	if err != nil {
 		return Still{}, fmt.Errorf("detect in %s: %w", file, err)
 	}
 	still := Still{
 		File: file, Frame: bus.Size{Width: pic.Width, Height: pic.Height}, Model: engine.Spec().ID(), Objects: result.Objects,
-		Tiles: bus.Tiles{Policy: bus.Policy(o.Tiles.Policy), Run: len(regions), Of: len(regions)},
+		Tiles: bus.Tiles{Policy: policy, Run: len(regions), Of: len(regions)},
 	}
 	if o.Draw != "" {
 		still.Drawn, err = drawStill(pic, still, o.Draw)
 	}
 	return still, err
-}
-
-// Regions are the parts of a picture that a policy looks at.
-func Regions(t TilesConfig, width, height int) []bus.Region {
-	if t.Policy == string(bus.PolicyGrid) {
-		return bus.GridRegions(width, height, t.Size, t.Overlap)
-	}
-	return []bus.Region{{X: 0, Y: 0, W: width, H: height}}
 }
 
 // drawStill writes a copy of the picture with boxes and labels, scaled with the picture's size.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,8 +50,8 @@ func fromRoot(path string) string {
 // published is what a process published of one clip, by frame.
 type published struct {
 	mu         sync.Mutex // protects what follows while the process runs
-	detections map[uint64]bus.Detections
-	tracks     map[uint64]bus.Tracks
+	detections map[uint64]*bus.Detections
+	tracks     map[uint64]*bus.Tracks
 	took       time.Duration
 }
 
@@ -67,9 +66,9 @@ func play(b *testing.B, clip, model, tiles string) *published {
 		b.Fatal(err)
 	}
 	defer nc.Close()
-	out := &published{detections: map[uint64]bus.Detections{}, tracks: map[uint64]bus.Tracks{}}
-	hear(b, nc, "sightline.detections.clip", func(d bus.Detections) { out.detections[d.Seq] = d }, &out.mu)
-	hear(b, nc, "sightline.tracks.clip", func(t bus.Tracks) { out.tracks[t.Seq] = t }, &out.mu)
+	out := &published{detections: map[uint64]*bus.Detections{}, tracks: map[uint64]*bus.Tracks{}}
+	hear(b, nc, "sightline.detections.clip", bus.ParseDetections, func(d *bus.Detections) { out.detections[d.Seq] = d }, &out.mu)
+	hear(b, nc, "sightline.tracks.clip", bus.ParseTracks, func(t *bus.Tracks) { out.tracks[t.Seq] = t }, &out.mu)
 	<-p.ended
 	out.took = time.Since(began)
 	out.mu.Lock()
@@ -80,11 +79,11 @@ func play(b *testing.B, clip, model, tiles string) *published {
 	return out
 }
 
-func hear[T any](b *testing.B, nc *nats.Conn, subject string, keep func(T), mu *sync.Mutex) {
+func hear[T any](b *testing.B, nc *nats.Conn, subject string, parse func([]byte) (*T, error), keep func(*T), mu *sync.Mutex) {
 	b.Helper()
 	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
-		var v T
-		if err := json.Unmarshal(m.Data, &v); err != nil {
+		v, err := parse(m.Data)
+		if err != nil {
 			b.Errorf("%s: %v", m.Subject, err)
 			return
 		}
@@ -99,7 +98,7 @@ func hear[T any](b *testing.B, nc *nats.Conn, subject string, keep func(T), mu *
 
 // outcome counts over the frames that both runs published, after the first sweep.
 type outcome struct {
-	frames, looks, of      int
+	looks, of              int
 	truths, found, told    int
 	carried, wrongly       int
 	oldest, perFrameMillis float64
@@ -118,7 +117,6 @@ func (p *published) against(truth *published, sweep time.Duration) (o outcome) {
 		if !answered || !known || t.CapturedAt.Sub(begin) < sweep {
 			continue
 		}
-		o.frames++
 		o.looks += d.Tiles.Run
 		o.of += d.Tiles.Of
 		o.oldest = max(o.oldest, d.Tiles.CoverageAge)
@@ -136,7 +134,7 @@ func (o *outcome) compare(truths []bus.Object, told []bus.TrackObject) {
 	for _, truth := range truths {
 		best, most := -1, 0.5
 		for i, t := range told {
-			if overlap := boxIoU(truth.Box, t.Box); !taken[i] && t.Label == truth.Label && overlap >= most {
+			if overlap := truth.Box.IoU(t.Box); !taken[i] && t.Label == truth.Label && overlap >= most {
 				best, most = i, overlap
 			}
 		}
@@ -153,15 +151,6 @@ func (o *outcome) compare(truths []bus.Object, told []bus.TrackObject) {
 			o.wrongly++
 		}
 	}
-}
-
-func boxIoU(a, b bus.Box) float64 {
-	w, h := min(a[2], b[2])-max(a[0], b[0]), min(a[3], b[3])-max(a[1], b[1])
-	if w <= 0 || h <= 0 {
-		return 0
-	}
-	area := func(b bus.Box) float32 { return (b[2] - b[0]) * (b[3] - b[1]) }
-	return float64(w * h / (area(a) + area(b) - w*h))
 }
 
 func share(n, of int) float64 { return 100 * float64(n) / float64(cmp.Or(of, 1)) }

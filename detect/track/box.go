@@ -33,26 +33,3 @@ func centre(b bus.Box) (cx, cy, w, h float64) {
 	x1, y1, x2, y2 := float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
 	return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
 }
-
-// overlap is the intersection over union of two boxes, 0 to 1.
-func overlap(a, b bus.Box) float64 {
-	w := min(a[2], b[2]) - max(a[0], b[0])
-	h := min(a[3], b[3]) - max(a[1], b[1])
-	if !(w > 0 && h > 0) {
-		return 0
-	}
-	common := float64(w) * float64(h)
-	return common / (area(a) + area(b) - common)
-}
-
-// within is the share of a that lies in b.
-func within(a, b bus.Box) float64 {
-	w := min(a[2], b[2]) - max(a[0], b[0])
-	h := min(a[3], b[3]) - max(a[1], b[1])
-	if !(w > 0 && h > 0) {
-		return 0
-	}
-	return float64(w) * float64(h) / area(a)
-}
-
-func area(b bus.Box) float64 { return float64(b[2]-b[0]) * float64(b[3]-b[1]) }

@@ -1,6 +1,7 @@
 package track
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sightline/sightline/pipeline/bus"
@@ -27,7 +28,7 @@ const (
 type looks struct {
 	all   bool // every place was
 	frame bus.Size
-	tiles [][4]int
+	tiles []bus.Region
 }
 
 func looksOf(d *bus.Detections) looks {
@@ -40,35 +41,38 @@ func (l *looks) cover(b bus.Box) bool {
 	if l.all || !in { // what left the frame is not waited for
 		return true
 	}
-	w, h := b[2]-b[0], b[3]-b[1]
-	if min(w, h) >= largeSide*float32(max(l.frame.Width, l.frame.Height)) {
+	if min(b[2]-b[0], b[3]-b[1]) >= largeSide*float32(max(l.frame.Width, l.frame.Height)) {
 		return true
 	}
-	for _, t := range l.tiles {
-		x := min(b[2], float32(t[0]+t[2])) - max(b[0], float32(t[0]))
-		y := min(b[3], float32(t[1]+t[3])) - max(b[1], float32(t[1]))
-		if x > 0 && y > 0 && x*y >= coveredShare*w*h {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.tiles, func(t bus.Region) bool { return t.Box().Common(b) >= coveredShare*b.Area() })
 }
 
 // cuts tells whether b ends where a tile does, inside the frame, and no other tile shows more of it: then it is a part of a thing.
 func (l *looks) cuts(b bus.Box) bool {
 	cut := false
 	for _, t := range l.tiles {
-		x1, y1, x2, y2 := float32(t[0]), float32(t[1]), float32(t[0]+t[2]), float32(t[1]+t[3])
-		if b[0] < x1-cutMargin || b[1] < y1-cutMargin || b[2] > x2+cutMargin || b[3] > y2+cutMargin {
-			continue
-		}
-		if !(x1 > 0 && b[0] < x1+cutMargin || y1 > 0 && b[1] < y1+cutMargin ||
-			x2 < float32(l.frame.Width) && b[2] > x2-cutMargin || y2 < float32(l.frame.Height) && b[3] > y2-cutMargin) {
+		if l.inner(t, cutMargin).Holds(b) {
 			return false
 		}
-		cut = true
+		cut = cut || l.inner(t, -cutMargin).Holds(b)
 	}
 	return cut
+}
+
+// inner is a tile without a margin where it ends inside the frame.
+func (l *looks) inner(t bus.Region, margin float32) bus.Box {
+	b := t.Box()
+	for i, edge := range [4]int{0, 0, l.frame.Width, l.frame.Height} {
+		if b[i] == float32(edge) {
+			continue
+		}
+		if i < 2 {
+			b[i] += margin
+		} else {
+			b[i] -= margin
+		}
+	}
+	return b
 }
 
 // partOfKnown tells whether an object is a part, cut by a tile, of a target whose place was not looked at as a whole.
@@ -78,7 +82,7 @@ func (t *Tracker) partOfKnown(o *bus.Object) bool {
 	}
 	for i := range t.targets {
 		g := &t.targets[i]
-		if g.object.Label == o.Label && within(o.Box, g.predicted) >= partShare && !t.looks.cover(g.predicted) {
+		if g.object.Label == o.Label && o.Box.Common(g.predicted) >= partShare*o.Box.Area() && !t.looks.cover(g.predicted) {
 			return true
 		}
 	}
@@ -87,7 +91,7 @@ func (t *Tracker) partOfKnown(o *bus.Object) bool {
 
 // anchor notes since when a target is where it was just seen.
 func (g *target) anchor(now time.Time) {
-	if g.hits == 0 || overlap(g.anchored, g.object.Box) < stillOverlap {
+	if g.hits == 0 || g.anchored.IoU(g.object.Box) < stillOverlap {
 		g.anchored, g.since = g.object.Box, now
 	}
 }

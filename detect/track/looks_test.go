@@ -9,8 +9,8 @@ import (
 
 var (
 	wide     = bus.Size{Width: 3840, Height: 2160}
-	tileHere = [4]int{1000, 1000, 640, 640}
-	tileAway = [4]int{0, 0, 640, 640}
+	tileHere = bus.Region{X: 1000, Y: 1000, W: 640, H: 640}
+	tileAway = bus.Region{W: 640, H: 640}
 )
 
 // watched is a camera under the adaptive policy, 10 frames a second.
@@ -26,9 +26,9 @@ func newWatched(cfg Config) *watched {
 }
 
 // play is the next frame, in which one tile was looked at and this was found.
-func (w *watched) play(tile [4]int, found ...bus.Box) []bus.TrackObject {
+func (w *watched) play(tile bus.Region, found ...bus.Box) []bus.TrackObject {
 	w.seq, w.now = w.seq+1, w.now.Add(100*time.Millisecond)
-	d := &bus.Detections{Seq: w.seq, CapturedAt: w.now, Frame: wide, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Regions: [][4]int{tile}}}
+	d := &bus.Detections{Seq: w.seq, CapturedAt: w.now, Frame: wide, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Regions: []bus.Region{tile}}}
 	for _, b := range found {
 		d.Objects = append(d.Objects, bus.Object{Label: "person", Score: 0.8, Box: b})
 	}
@@ -74,7 +74,7 @@ func TestAMovingTrackIsCarriedForAMomentByItsPrediction(t *testing.T) {
 		switch {
 		case i >= 5 && len(got) > 0:
 			t.Fatalf("frame %d without a look tells of %+v", i, got)
-		case i < 5 && (len(got) != 1 || !got[0].Carried || overlap(got[0].Box, boxAt(x)) < 0.5):
+		case i < 5 && (len(got) != 1 || !got[0].Carried || got[0].Box.IoU(boxAt(x)) < 0.5):
 			t.Fatalf("frame %d without a look: %+v, is at %v", i, got, boxAt(x))
 		}
 	}
@@ -129,7 +129,7 @@ func TestALargeThingIsSeenInTheWholeFrame(t *testing.T) {
 func TestAPartCutByATileIsNoThing(t *testing.T) {
 	w := newWatched(Config{})
 	whole := bus.Box{1560, 1200, 1680, 1320} // beyond the right edge of tileHere
-	beside := [4]int{1400, 1000, 640, 640}
+	beside := bus.Region{X: 1400, Y: 1000, W: 640, H: 640}
 	for range 5 {
 		w.play(beside, whole)
 	}

@@ -160,7 +160,7 @@ func FuzzTracker(f *testing.F) {
 				d.Seq++
 				checkUpdate(t, tracker, d, ended)
 				d.Objects = d.Objects[:0]
-				d.Tiles.Regions = [][4]int{{int(data[1]), int(data[2]) / 4, 100, 50}}
+				d.Tiles.Regions = []bus.Region{{X: int(data[1]), Y: int(data[2]) / 4, W: 100, H: 50}}
 				d.CapturedAt = d.CapturedAt.Add(time.Duration(int8(step)) * 30 * time.Millisecond)
 			}
 			o := bus.Object{Label: string(rune('a' + data[5]%2)), Score: strange(data[5]) / 200}

@@ -189,7 +189,7 @@ func (s stage) cost(g *target, o *bus.Object) (float64, bool) {
 	if s == confirmedLow {
 		least = lowOverlap
 	}
-	common := overlap(g.predicted, o.Box)
+	common := g.predicted.IoU(o.Box)
 	return 1 - common, common >= least
 }
 

@@ -228,7 +228,7 @@ func TestPredictedIsWhereTheObjectWillBe(t *testing.T) {
 	w.run(0, 2, 12.5, 0)
 	tracks := w.look(2)
 	next, _ := p.at(2.08)
-	if common := overlap(tracks[0].Predicted, next); common < 0.9 {
+	if common := tracks[0].Predicted.IoU(next); common < 0.9 {
 		t.Errorf("predicted %v, is %v: overlap %.2f", tracks[0].Predicted, next, common)
 	}
 }

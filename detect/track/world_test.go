@@ -86,7 +86,7 @@ func (w *world) note(s float64, tracks []bus.TrackObject) {
 	for _, track := range tracks {
 		at, candidates := -1, 0
 		for i, walker := range w.walkers {
-			if box, ok := walker.at(s); ok && walker.label == track.Label && overlap(box, track.Box) > 0.5 {
+			if box, ok := walker.at(s); ok && walker.label == track.Label && box.IoU(track.Box) > 0.5 {
 				at = i
 				candidates++
 			}

@@ -30,7 +30,8 @@ const (
 // frameHeaders is the order in which headerWriter lays the values down.
 var frameHeaders = [...]string{
 	headerSchema, headerCamera, headerSession, headerSeq, headerCapturedAt, headerClock, headerRTP, headerWidth,
-	headerHeight, headerEncoding, headerRef, headerPolicy, headerRegions, headerOf, headerCoverageAge, headerDropped, headerDecode, headerPublishedAt,
+	headerHeight, headerEncoding, headerRef, headerPolicy, headerRegions, headerOf, headerCoverageAge,
+	headerDropped, headerDecode, headerPublishedAt,
 }
 
 // timeLayout is RFC 3339 with all nanoseconds; times are put into UTC first.
@@ -109,11 +110,8 @@ func appendHeader(b []byte, name string, f *Frame) []byte {
 	case headerRegions:
 		return appendRegions(b, f.Regions)
 	case headerOf:
-		return appendPositive(b, f.Of)
+		return strconv.AppendInt(b, int64(f.Of), 10)
 	case headerCoverageAge:
-		if f.CoverageAge == 0 {
-			return b
-		}
 		return appendMillis(b, f.CoverageAge)
 	case headerDropped:
 		return strconv.AppendInt(b, int64(f.Dropped), 10)
@@ -139,14 +137,6 @@ func appendRegions(b []byte, regions []Region) []byte {
 		}
 	}
 	return b
-}
-
-// appendPositive leaves out what is not there.
-func appendPositive(b []byte, n int) []byte {
-	if n <= 0 {
-		return b
-	}
-	return strconv.AppendInt(b, int64(n), 10)
 }
 
 // appendMillis writes milliseconds with three decimals.

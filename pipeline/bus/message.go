@@ -131,8 +131,8 @@ type Tiles struct {
 	// CoverageAge is how long ago the tile was looked at that waits longest, once these were: milliseconds of capture time.
 	// A tile counts as waiting from the session's first frame on.
 	CoverageAge float64 `json:"coverage_age_ms"`
-	// Regions are the tiles looked at under PolicyAdaptive, as x, y, width, height in pixels, without the whole frame.
-	Regions [][4]int `json:"regions,omitempty"`
+	// Regions are the tiles looked at under PolicyAdaptive, without the whole frame.
+	Regions []Region `json:"regions,omitempty"`
 }
 
 // Timing holds the milliseconds that each stage took for one frame.
@@ -175,7 +175,8 @@ type TrackObject struct {
 	Object
 	TrackID   uint64 `json:"track_id"`  // unique within a session
 	Predicted Box    `json:"predicted"` // where it is expected in the next frame
-	// Carried says that nobody looked closely at its place in this frame: it stood still when it was last seen, there.
+	// Carried says that nobody looked closely at its place in this frame: it stands where it was last seen, or moves and is
+	// where it is expected.
 	Carried bool `json:"carried,omitempty"`
 }
 

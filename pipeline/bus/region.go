@@ -1,6 +1,39 @@
 package bus
 
-import "math"
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
+// Box gives the region's corners.
+func (r Region) Box() Box {
+	return Box{float32(r.X), float32(r.Y), float32(r.X + r.W), float32(r.Y + r.H)}
+}
+
+// MarshalJSON writes [x,y,w,h].
+func (r Region) MarshalJSON() ([]byte, error) { return json.Marshal([4]int{r.X, r.Y, r.W, r.H}) }
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Region) UnmarshalJSON(text []byte) error {
+	var v []int
+	if err := json.Unmarshal(text, &v); err != nil {
+		return err
+	}
+	if len(v) != 4 {
+		return fmt.Errorf("region of %d numbers: must be [x,y,w,h]", len(v))
+	}
+	*r = Region{v[0], v[1], v[2], v[3]}
+	return nil
+}
+
+// Regions are all the looks that a policy may take at a frame: see GridRegions, or the whole frame alone where it is off.
+func (p Policy) Regions(width, height, size int, overlap float64) []Region {
+	if p == PolicyGrid || p == PolicyAdaptive {
+		return GridRegions(width, height, size, overlap)
+	}
+	return []Region{{W: width, H: height}}
+}
 
 // GridRegions plans the looks of the grid policy at a frame of width by height pixels: the whole frame first, then
 // square tiles of size pixels, row by row, that overlap by at least the share overlap (0 to 0.9) of a tile. The last

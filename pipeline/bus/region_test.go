@@ -1,6 +1,9 @@
 package bus
 
-import "testing"
+import (
+	"encoding/json"
+	"testing"
+)
 
 func TestGridRegions(t *testing.T) {
 	got := GridRegions(1000, 600, 640, 0.2)
@@ -58,4 +61,28 @@ func FuzzGridRegions(f *testing.F) {
 			t.Fatalf("the last tile %v does not end with the frame", last)
 		}
 	})
+}
+
+func TestRegionsTravelAsFourNumbers(t *testing.T) {
+	text, err := json.Marshal([]Region{{1, 2, 3, 4}})
+	if err != nil || string(text) != "[[1,2,3,4]]" {
+		t.Errorf("%s, %v", text, err)
+	}
+	var back []Region
+	if err := json.Unmarshal(text, &back); err != nil || back[0] != (Region{1, 2, 3, 4}) {
+		t.Errorf("%v, %v", back, err)
+	}
+	for _, bad := range []string{"[[1,2,3]]", "[[1,2,3,4,5]]", `["here"]`, "[[1.5,2,3,4]]"} {
+		if err := json.Unmarshal([]byte(bad), &back); err == nil {
+			t.Errorf("%s was read as %v", bad, back)
+		}
+	}
+}
+
+func TestPoliciesHaveTheirRegions(t *testing.T) {
+	for policy, want := range map[Policy]int{"": 1, PolicyOff: 1, PolicyGrid: 33, PolicyAdaptive: 33} {
+		if got := policy.Regions(3840, 2160, 640, 0.2); len(got) != want || got[0] != (Region{0, 0, 3840, 2160}) {
+			t.Errorf("%s: %d regions, the first %v", policy, len(got), got[0])
+		}
+	}
 }

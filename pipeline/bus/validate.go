@@ -54,7 +54,7 @@ func (v *validator) tiles(t *Tiles, frame Size) {
 	v.that(t.CoverageAge >= 0 && t.CoverageAge <= float64(maxAge.Milliseconds()), "tiles.coverage_age_ms %v: must be 0 to that of a day", t.CoverageAge)
 	v.that(len(t.Regions) <= MaxRegions, "tiles: %d regions: must be at most %d", len(t.Regions), MaxRegions)
 	for _, r := range t.Regions[:min(len(t.Regions), MaxRegions)] {
-		v.check(Region{r[0], r[1], r[2], r[3]}.validate(frame.Width, frame.Height))
+		v.check(r.validate(frame.Width, frame.Height))
 	}
 }
 

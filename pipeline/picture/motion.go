@@ -29,8 +29,8 @@ type Motion struct {
 	shifts        [511]int  // histogram of differences, -255 to 255
 }
 
-// Cells gives the size of the map and the cells that move, row by row; valid until the next Update. Cells at the right and lower
-// edge may be cut by it.
+// Cells gives the size of the map and the cells that move, row by row; valid until the next Update. What is
+// narrower than a cell at the right and lower edge belongs to none.
 func (m *Motion) Cells() (columns, rows int, moving []bool) { return m.columns, m.rows, m.moving }
 
 // Update takes in the next picture, some time after the one before. The first of a size, and one smaller than a cell, shows no

@@ -118,11 +118,8 @@ func (r *cocoRun) detect(ctx context.Context, image Image) error {
 }
 
 func (r *cocoRun) regions(pic *picture.I420) []bus.Region {
-	if r.Tiles != bus.PolicyGrid {
-		return nil
-	}
 	size, overlap := cmp.Or(r.Size, DefaultTileSize), cmp.Or(r.Overlap, DefaultOverlap)
-	return bus.GridRegions(pic.Width, pic.Height, size, overlap)
+	return r.Tiles.Regions(pic.Width, pic.Height, size, overlap)
 }
 
 func (r *cocoRun) add(image Image, objects []bus.Object) {
