@@ -1,17 +1,23 @@
 package detect
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
 func TestTurnsKeepTheOrderOfEachCamera(t *testing.T) {
+	synctest.Test(t, keepTheOrder)
+}
+
+func keepTheOrder(t *testing.T) {
 	const workers, frames = 8, 2000
 	turns := newTurns()
 	var pull, mu sync.Mutex
@@ -73,41 +79,135 @@ func TestTurnsForgetIdleCameras(t *testing.T) {
 	}
 }
 
-// A frame of many looks and one of a single look are in work at once: the second is done first, and waits.
-func TestDetectionsOfACameraComeInOrder(t *testing.T) {
-	w, p := startWorker(t)
-	if w.engine.Workers() < 2 {
-		t.Log("one worker: nothing can overtake here, only the order is checked")
+// TestAPlaceThatIsGivenUpFreesTheNext: once those before it are over, and other cameras do not notice.
+func TestAPlaceThatIsGivenUpFreesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		first, second, third, other := turns.take("gate"), turns.take("gate"), turns.take("gate"), turns.take("yard")
+		var own, others atomic.Bool
+		go second.end()
+		go func() {
+			third.await()
+			own.Store(true)
+			third.end()
+		}()
+		go func() {
+			other.await()
+			others.Store(true)
+			other.end()
+		}()
+		synctest.Wait()
+		if own.Load() || !others.Load() {
+			t.Errorf("the third had its turn: %v, the other camera: %v; want false, true", own.Load(), others.Load())
+		}
+		first.end()
+		synctest.Wait()
+		if !own.Load() {
+			t.Error("the third still waits")
+		}
+	})
+}
+
+// order hears the detections of a camera, which must come with rising numbers in each session.
+type order struct {
+	mu   sync.Mutex // protects what follows
+	seqs map[string][]uint64
+	all  int
+}
+
+func hearOrder(t *testing.T, conn *bus.Conn, camera string) *order {
+	t.Helper()
+	o := &order{seqs: map[string][]uint64{}}
+	sub, err := conn.SubscribeDetections(camera, func(d *bus.Detections) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.seqs[d.Session], o.all = append(o.seqs[d.Session], d.Seq), o.all+1
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	many := bus.GridRegions(640, 360, 96, 0.5)
+	t.Cleanup(sub.Close)
+	return o
+}
+
+func (o *order) heard() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all
+}
+
+// hold wants every frame of every session once, those before in front.
+func (o *order) hold(t *testing.T, camera string, want map[string][]uint64) {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for session, seqs := range want {
+		if !slices.Equal(o.seqs[session], seqs) {
+			t.Errorf("%s, session %s: frames %v, want %v", camera, session, o.seqs[session], seqs)
+		}
+	}
+}
+
+// until waits for what a worker does on its own.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+func (t *turns) takenBy(camera string) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if q := t.cameras[camera]; q != nil {
+		return q.taken
+	}
+	return 0
+}
+
+// TestDetectionsOfACameraComeInOrder: a frame of many looks and one of a single look are in work at once, the second is done first and
+// waits; now and then one cannot be read. Each frame is pulled before the next is published, so the broker replaces none.
+func TestDetectionsOfACameraComeInOrder(t *testing.T) {
+	const frames = 40
+	w, p := startLanes(t, 3)
 	body, err := p.jpeg.Encode(paint(640, 360, block{0, 100, 60, 120, 90}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 40 {
+	many := bus.GridRegions(640, 360, 96, 0.5)
+	cameras := []string{"gate", "yard"}
+	orders, want := map[string]*order{}, map[string][]uint64{}
+	for _, camera := range cameras {
+		orders[camera] = hearOrder(t, p.conn, camera)
+	}
+	for i := range frames {
 		f := p.frame(bus.EncodingJPEG)
-		f.Body = body
+		f.Body, f.Session, f.Seq = body, fmt.Sprintf("S%d", 2*i/frames), uint64(1+i%(frames/2))
 		if i%2 == 0 {
 			f.Regions = many
 		}
-		if err := p.conn.PublishFrame(context.Background(), f); err != nil {
-			t.Fatal(err)
+		if i%9 == 8 {
+			f.Body = []byte("no JPEG")
+		} else {
+			want[f.Session] = append(want[f.Session], f.Seq)
 		}
-		time.Sleep(4 * time.Millisecond)
+		for _, camera := range cameras {
+			f.Camera = camera
+			if err := p.conn.PublishFrame(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "frame pulled", func() bool { return w.turns.takenBy(camera) == uint64(i+1) })
+		}
 	}
-	last := uint64(0)
-	for {
-		select {
-		case d := <-p.heard:
-			if d.Seq <= last {
-				t.Fatalf("frame %d came after frame %d", d.Seq, last)
-			}
-			last = d.Seq
-		case <-time.After(2 * time.Second):
-			if last != 40 {
-				t.Errorf("the newest frame that was detected is %d, want 40", last)
-			}
-			return
-		}
+	sound := frames - frames/9
+	for _, camera := range cameras {
+		until(t, "all of "+camera, func() bool { return orders[camera].heard() == sound })
+		orders[camera].hold(t, camera, want)
+	}
+	until(t, "all counted", func() bool { return w.Stats().Frames == uint64(2*sound) })
+	if s := w.Stats(); s.Bad != 2*(frames/9) || s.Stale+s.Failed != 0 {
+		t.Errorf("%+v", s)
 	}
 }

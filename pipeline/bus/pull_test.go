@@ -177,8 +177,13 @@ func TestErrTooLarge(t *testing.T) {
 	if err := c.PublishFrame(t.Context(), frame); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := newPuller(t, c, "pool").Next(deadline(t)); err != nil || len(f.Body) != size-1 {
-		t.Errorf("the largest frame that fits: %v", err)
+	puller, got := newPuller(t, c, "pool"), 0
+	for within := deadline(t); got != size-1; { // one of those before may come first
+		f, err := puller.Next(within)
+		if err != nil {
+			t.Fatalf("the largest frame that fits: %v", err)
+		}
+		got = len(f.Body)
 	}
 	d := someDetections("gate", 1)
 	for range 100 {
