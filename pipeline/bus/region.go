@@ -36,8 +36,8 @@ func (p Policy) Regions(width, height, size int, overlap float64) []Region {
 }
 
 // GridRegions plans the looks of the grid policy at a frame of width by height pixels: the whole frame first, then
-// square tiles of size pixels, row by row, that overlap by at least the share overlap (0 to 0.9) of a tile. The last
-// row and column are shifted inward, so that no tile reaches beyond the frame and none is cut. A frame that fits into
+// square tiles of size pixels, row by row, that overlap by at least the share overlap (0 to 0.9) of a tile. They are
+// spread evenly from edge to edge of the frame, so that all overlap as much as their number allows. A frame that fits into
 // one tile gets the whole frame only. At most MaxRegions are returned: beyond that the tiles grow.
 func GridRegions(width, height, size int, overlap float64) []Region {
 	if width <= 0 || height <= 0 {
@@ -70,9 +70,10 @@ func gridAxis(length, size int, overlap float64) []int {
 		overlap = 0
 	}
 	step := max(1, size-int(math.Ceil(float64(size)*min(overlap, 0.9))))
-	var starts []int
-	for at := 0; at+size < length; at += step {
-		starts = append(starts, at)
+	gaps := (length - size + step - 1) / step
+	starts := make([]int, gaps+1)
+	for i := range starts {
+		starts[i] = i * (length - size) / gaps
 	}
-	return append(starts, length-size)
+	return starts
 }

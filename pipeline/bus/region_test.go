@@ -19,6 +19,11 @@ func TestGridRegions(t *testing.T) {
 	if n := len(GridRegions(3840, 2160, 640, 0.2)); n != 1+8*4 {
 		t.Errorf("4K by 640: got %d regions, want 33", n)
 	}
+	for i, x := range []int{0, 453, 906, 1360} { // evenly, not 0, 512, 1024, 1360
+		if got := GridRegions(2000, 640, 640, 0.2)[1+i].X; got != x {
+			t.Errorf("column %d of 2000 pixels begins at %d, want %d", i, got, x)
+		}
+	}
 	if got := GridRegions(640, 480, 640, 0.2); len(got) != 1 {
 		t.Errorf("a frame that fits one tile: got %v", got)
 	}
