@@ -81,7 +81,7 @@ func (d *decoder) decode(outputs [][]float32) []candidate {
 		slices.SortFunc(d.found, byScore)
 		d.found = d.found[:maxCandidates]
 	}
-	d.found = suppress(d.found, d.iou)
+	d.found = suppress(d.found, d.iou, d.iou)
 	if len(d.found) > maxFound {
 		slices.SortFunc(d.found, byScore)
 		d.found = d.found[:maxFound]
@@ -175,8 +175,9 @@ func byClass(a, b candidate) int {
 	return byScore(a, b)
 }
 
-// suppress keeps, class by class, the best of boxes that overlap by more than iou. It works in place.
-func suppress(found []candidate, iou float32) []candidate {
+// suppress keeps, class by class, the best of boxes that overlap by more than within where one region saw them, and by more than
+// across where two did. It works in place.
+func suppress(found []candidate, within, across float32) []candidate {
 	slices.SortFunc(found, byClass)
 	kept := found[:0]
 	first := 0 // of the class among kept
@@ -184,16 +185,20 @@ func suppress(found []candidate, iou float32) []candidate {
 		if len(kept) > first && kept[first].class != c.class {
 			first = len(kept)
 		}
-		if !overlapsAny(kept[first:], c.box, iou) {
+		if !overlapsAny(kept[first:], &c, within, across) {
 			kept = append(kept, c)
 		}
 	}
 	return kept
 }
 
-func overlapsAny(kept []candidate, b box, iou float32) bool {
+func overlapsAny(kept []candidate, c *candidate, within, across float32) bool {
 	for i := range kept {
-		if kept[i].box.iou(b) > iou {
+		most := across
+		if kept[i].region == c.region {
+			most = within
+		}
+		if kept[i].box.iou(c.box) > most {
 			return true
 		}
 	}

@@ -79,8 +79,11 @@ func TestSuppressionKeepsTheBestOfEachClass(t *testing.T) {
 	found := suppress([]candidate{
 		{box: box{0, 0, 10, 10}, score: 0.5}, {box: box{1, 0, 11, 10}, score: 0.9}, {box: box{0, 0, 10, 10}, score: 0.8, class: 1},
 		{box: box{30, 0, 40, 10}, score: 0.4},
-	}, 0.65)
-	if len(found) != 3 {
+		// By a third of their union: one where two regions saw it, two where one did.
+		{box: box{50, 0, 60, 10}, score: 0.4, class: 2}, {box: box{55, 0, 65, 10}, score: 0.3, class: 2},
+		{box: box{50, 0, 60, 10}, score: 0.4, class: 3}, {box: box{55, 0, 65, 10}, score: 0.3, class: 3, region: 1},
+	}, 0.65, 0.3)
+	if len(found) != 6 {
 		t.Fatalf("%+v", found)
 	}
 	for _, c := range found {

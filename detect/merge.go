@@ -12,11 +12,14 @@ const (
 	// edge is how near to a border a box counts as cut by it, in pixels of the network's input: one step of its finest grid.
 	edge = 8
 	// sameExtent is how much two pieces must agree along the seam between them, as intersection over union, to be one object.
-	sameExtent = 0.85
+	sameExtent = 0.75
 	// pieceInside is the share of a piece that lies inside a whole object of its class when it is a piece of that.
 	pieceInside = 0.7
 	// wholeScore is the share of a piece's score that the whole object must have to be believed.
 	wholeScore = 0.3
+	// sameSeen is the intersection over union from which two regions saw one object: what one network in one look tells apart may
+	// overlap by more, but two looks at one object, of which one may be coarse, overlap by less.
+	sameSeen = 0.5
 )
 
 // merger puts together what was found in the regions of one frame. Tiles overlap, so the same object is seen several times, and
@@ -73,8 +76,8 @@ func (m *merger) merge() {
 	m.found = slices.DeleteFunc(m.found, m.seenWhole)
 	slices.SortFunc(m.found, byClass)
 	m.join()
-	m.found = suppress(m.found, m.iou)
-	m.dropPieces()
+	m.dropPieces() // before a piece with a high score can suppress the whole
+	m.found = suppress(m.found, m.iou, min(m.iou, sameSeen))
 }
 
 // seenWhole tells whether a candidate is a piece that a region of the same or a finer scale sees with room on every side that is
@@ -159,7 +162,7 @@ func (m *merger) pieces(a, b *candidate) bool {
 	return false
 }
 
-// dropPieces drops what is left of pieces inside whole objects, which are those that a coarser region saw.
+// dropPieces drops what is left of pieces inside whole objects, which are those that a coarser region saw or pieces make.
 func (m *merger) dropPieces() {
 	for i := range m.found {
 		c := &m.found[i]
