@@ -27,8 +27,9 @@ func scene(w, h, n int) (*picture.I420, *bus.Detections) {
 
 func TestPaintingAllocatesNothing(t *testing.T) {
 	pic, d := scene(640, 360, 0)
+	f := detected(d)
 	var p painter
-	if n := testing.AllocsPerRun(20, func() { p.paint(pic, d) }); n != 0 {
+	if n := testing.AllocsPerRun(20, func() { p.paint(pic, f) }); n != 0 {
 		t.Errorf("%v allocations a picture", n)
 	}
 }
@@ -51,9 +52,9 @@ func TestPaintingSurvivesAnyBox(t *testing.T) {
 	for _, box := range []bus.Box{{-500, -500, 9000, 9000}, {10, 10, 10, 10}, {30, 30, 5, 5}, {63, 47, 64, 48}, {-9e9, 0, 9e9, 3}} {
 		d.Objects = append(d.Objects, bus.Object{Label: "x", Box: box})
 	}
-	(&painter{}).paint(pic, d)
+	(&painter{}).paint(pic, detected(d))
 	d.Frame = bus.Size{}
-	(&painter{}).paint(pic, d)
+	(&painter{}).paint(pic, detected(d))
 }
 
 // bench is an annotator without a bus, with one viewer who takes everything.
@@ -88,7 +89,7 @@ func BenchmarkAnnotate(b *testing.B) {
 				s.session, s.seq, s.capturedAt = "s", uint64(i), begun.Add(time.Duration(i)*40*time.Millisecond)
 				a.pending.add(s)
 				d.Seq = uint64(i)
-				a.pending.match(d)
+				a.pending.match(detected(d))
 				a.work(time.Now())
 				<-v.units
 			}
@@ -109,10 +110,11 @@ func BenchmarkScale4KTo720p(b *testing.B) {
 
 func BenchmarkDraw12Objects(b *testing.B) {
 	pic, d := scene(1280, 720, 0)
+	f := detected(d)
 	var p painter
 	b.ReportAllocs()
 	for b.Loop() {
-		p.paint(pic, d)
+		p.paint(pic, f)
 	}
 }
 

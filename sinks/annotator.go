@@ -21,8 +21,8 @@ const (
 	faultInterval = 5 * time.Second        // between log lines about the same trouble, and between tries of a broken encoder
 )
 
-// annotator draws one camera's detections on its pictures and codes them, while anybody watches. Frames and detections
-// come from one goroutine of the bus each; run draws, codes and hands out.
+// annotator draws on one camera's pictures what was found in them and codes them, while anybody watches. Frames, detections and
+// tracks come from one goroutine of the bus each; run draws, codes and hands out.
 type annotator struct {
 	camera     string
 	maxW, maxH int
@@ -40,6 +40,7 @@ type annotator struct {
 	pending      pending
 	watchers     []*watcher
 	requests     []*shotRequest
+	origin       origin
 	lastDetected time.Time     // when detections last arrived
 	patience     time.Duration // see minPatience
 	keyWanted    time.Time     // when somebody asked for a key frame; zero: nobody
@@ -82,6 +83,11 @@ func (a *annotator) run(ctx context.Context, retire func() bool) error {
 		return fmt.Errorf("annotate %s: %w", a.camera, err)
 	}
 	defer detections.Close()
+	tracks, err := a.conn.SubscribeTracks(a.camera, a.onTracks)
+	if err != nil {
+		return fmt.Errorf("annotate %s: %w", a.camera, err)
+	}
+	defer tracks.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -324,7 +330,16 @@ func (a *annotator) onDetections(d *bus.Detections) {
 		a.patience = want
 	}
 	a.lastDetected = now
-	ready := a.pending.match(d)
+	ready := a.origin.detections(d, now) && a.pending.match(detected(d))
+	a.mu.Unlock()
+	if ready {
+		a.poke()
+	}
+}
+
+func (a *annotator) onTracks(t *bus.Tracks) {
+	a.mu.Lock()
+	ready := a.origin.tracked(time.Now()) && a.pending.match(tracked(t))
 	a.mu.Unlock()
 	if ready {
 		a.poke()

@@ -31,6 +31,7 @@ type camera struct {
 	statedFPS    float64   // as its owner counts; 0: it does not say
 	size         bus.Size
 	latency      float64 // ms, smoothed
+	origin       origin  // of what is counted
 	objects      int
 	counts       map[string]int
 	session      string
@@ -131,10 +132,24 @@ func (k *camera) add(d *bus.Detections, now time.Time) {
 	k.samples[k.seen%rateSamples] = sample{now, d.CapturedAt, d.Seq}
 	k.seen++
 	k.size = d.Frame
-	k.objects = len(d.Objects)
+	if k.origin.detections(d, now) {
+		k.count(detected(d))
+	}
+}
+
+func (c *cameras) onTracks(t *bus.Tracks) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.byName[t.Camera]; k != nil && k.origin.tracked(c.now()) {
+		k.count(tracked(t))
+	}
+}
+
+func (k *camera) count(f *finding) {
+	k.objects = len(f.objects)
 	clear(k.counts)
-	for i := range d.Objects {
-		k.counts[d.Objects[i].Label]++
+	for i := range f.objects {
+		k.counts[f.objects[i].Label]++
 	}
 }
 

@@ -16,25 +16,30 @@ type captionKey struct {
 	percent int
 }
 
-// painter draws detections. It remembers the captions it made, so that a steady scene costs no allocation. It belongs to
+// painter draws what was found. It remembers the captions it made, so that a steady scene costs no allocation. It belongs to
 // one goroutine.
 type painter struct {
 	captions map[captionKey]string
 }
 
-// paint draws boxes, labels and scores on pic, which shows the whole frame of d. The best object ends on top.
-func (p *painter) paint(pic *picture.I420, d *bus.Detections) {
-	if d.Frame.Width <= 0 || d.Frame.Height <= 0 {
+// paint draws boxes, labels and scores on pic, which shows the whole frame of f. The best object ends on top; a thinner box is
+// that of one whose place was not looked at in this frame.
+func (p *painter) paint(pic *picture.I420, f *finding) {
+	if f.frame.Width <= 0 || f.frame.Height <= 0 {
 		return
 	}
-	scaleX := float32(pic.Width) / float32(d.Frame.Width)
-	scaleY := float32(pic.Height) / float32(d.Frame.Height)
+	scaleX := float32(pic.Width) / float32(f.frame.Width)
+	scaleY := float32(pic.Height) / float32(f.frame.Height)
 	thickness := max(2, pic.Height/360)
-	for i := len(d.Objects) - 1; i >= 0; i-- {
-		picture.DrawBox(pic, outputRect(d.Objects[i].Box, scaleX, scaleY), picture.ColourOf(d.Objects[i].ClassID), thickness)
+	for i := len(f.objects) - 1; i >= 0; i-- {
+		o, line := &f.objects[i], thickness
+		if o.Carried {
+			line = thickness / 2
+		}
+		picture.DrawBox(pic, outputRect(o.Box, scaleX, scaleY), picture.ColourOf(o.ClassID), line)
 	}
-	for i := len(d.Objects) - 1; i >= 0; i-- {
-		o := &d.Objects[i]
+	for i := len(f.objects) - 1; i >= 0; i-- {
+		o := &f.objects[i]
 		r := outputRect(o.Box, scaleX, scaleY)
 		picture.DrawLabel(pic, r.X, r.Y, p.caption(o.Label, o.Score), picture.ColourOf(o.ClassID))
 	}

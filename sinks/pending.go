@@ -3,7 +3,6 @@ package sinks
 import (
 	"time"
 
-	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/picture"
 )
 
@@ -20,10 +19,10 @@ type shot struct {
 	seq        uint64
 	capturedAt time.Time
 	pic        *picture.I420
-	found      *bus.Detections // nil until they come
+	found      *finding // nil until it comes
 }
 
-func (s *shot) is(d *bus.Detections) bool { return s.seq == d.Seq && s.session == d.Session }
+func (s *shot) is(f *finding) bool { return s.seq == f.seq && s.session == f.session }
 
 // pending brings pictures and detections of the same frame together. Pictures stay in the order they came in. It is
 // guarded by its annotator's mutex.
@@ -31,8 +30,8 @@ type pending struct {
 	waiting []*shot // oldest first
 	free    []*shot
 	made    int
-	early   []*bus.Detections // oldest first
-	skipped uint64            // pictures given up
+	early   []*finding // oldest first
+	skipped uint64     // pictures given up
 }
 
 // take hands out a shot to scale into. When all exist, the oldest waiting one is given up for it.
@@ -73,10 +72,10 @@ func (p *pending) add(s *shot) bool {
 }
 
 // match gives detections to their picture, or keeps them a while for it. It says whether the picture is there.
-func (p *pending) match(d *bus.Detections) bool {
+func (p *pending) match(f *finding) bool {
 	for _, s := range p.waiting {
-		if s.is(d) {
-			s.found = d
+		if s.is(f) {
+			s.found = f
 			return true
 		}
 	}
@@ -84,7 +83,7 @@ func (p *pending) match(d *bus.Detections) bool {
 		copy(p.early, p.early[1:])
 		p.early = p.early[:earlyDetections-1]
 	}
-	p.early = append(p.early, d)
+	p.early = append(p.early, f)
 	return false
 }
 

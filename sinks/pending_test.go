@@ -1,10 +1,6 @@
 package sinks
 
-import (
-	"testing"
-
-	"github.com/sightline/sightline/pipeline/bus"
-)
+import "testing"
 
 func put(p *pending, session string, seq uint64) *shot {
 	s := p.take()
@@ -13,8 +9,8 @@ func put(p *pending, session string, seq uint64) *shot {
 	return s
 }
 
-func found(session string, seq uint64) *bus.Detections {
-	return &bus.Detections{Session: session, Seq: seq}
+func found(session string, seq uint64) *finding {
+	return &finding{session: session, seq: seq}
 }
 
 func TestPicturesMeetTheirDetections(t *testing.T) {
@@ -29,7 +25,7 @@ func TestPicturesMeetTheirDetections(t *testing.T) {
 		t.Fatal("detections met the wrong pictures")
 	}
 	for _, want := range []uint64{2, 3} {
-		if s := p.next(); s == nil || s.seq != want || s.found.Seq != want {
+		if s := p.next(); s == nil || s.seq != want || s.found.seq != want {
 			t.Fatalf("got %+v, want seq %d", s, want)
 		}
 	}
@@ -82,7 +78,7 @@ func TestPendingAllocatesNothingInSteadyState(t *testing.T) {
 			seq++
 			put(&p, "a", seq)
 		}
-		d.Seq = seq - 1
+		d.seq = seq - 1
 		p.match(d)
 		p.release(p.next())
 	}

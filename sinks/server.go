@@ -113,6 +113,7 @@ func (s *Server) listen() (stop func(), err error) {
 	add(s.conn.SubscribeStatus("*", s.cameras.onStatus))
 	add(s.conn.SubscribeEvents("*", s.cameras.onEvent))
 	add(s.conn.SubscribeDetections("*", s.cameras.onDetections))
+	add(s.conn.SubscribeTracks("*", s.cameras.onTracks))
 	if err != nil {
 		stop()
 		return nil, err
