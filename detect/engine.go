@@ -29,10 +29,24 @@ type Engine struct {
 	running sync.WaitGroup
 }
 
+// Look is a frame to be looked at.
+type Look struct {
+	Picture *picture.I420 // only read
+	Regions []bus.Region  // none: the whole frame
+	// Policy is PolicyGrid where a thing that a seam cuts shall get a second look, at a tile of its own.
+	Policy bus.Policy
+	// Valid, if not nil, is asked each time pixels were read, one call at a time; false makes Detect return ErrStale.
+	Valid func() bool
+	// OnPrepared, if not nil, is called exactly once, as soon as no pixel is needed any more, also when Detect fails. It may be called
+	// from another goroutine.
+	OnPrepared func()
+}
+
 // Result is what was found in one frame. Prepare and Infer are summed over its regions.
 type Result struct {
 	Objects               []bus.Object // never nil; by falling score
 	Prepare, Infer, Merge time.Duration
+	Run                   int // regions looked at, second looks among them
 }
 
 // Open loads and checks the model, makes the sessions and tries each of them once.
@@ -104,28 +118,37 @@ func (e *Engine) Close() {
 	e.running.Wait()
 }
 
-// Detect looks at the regions of a picture; no regions means the whole frame. The picture is only read.
-// valid, if not nil, is asked each time pixels were read; false makes Detect return ErrStale.
-// onPrepared, if not nil, is called exactly once, as soon as no pixel of pic is needed any more, also when Detect fails.
-// Both may be called from another goroutine, one at a time.
-func (e *Engine) Detect(ctx context.Context, pic *picture.I420, regions []bus.Region, valid func() bool, onPrepared func()) (Result, error) {
+// Detect looks at the regions of a picture, under PolicyGrid also a second time at what seams cut.
+func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 	f := e.frames.Get().(*frame)
 	defer e.frames.Put(f)
-	f.begin(pic, regions, valid, onPrepared)
+	f.begin(l)
 	if err := f.check(); err != nil {
 		f.fail(err)
 		f.skip(len(f.regions))
 	} else {
-		e.send(ctx, f)
+		e.send(ctx, f, 0)
 	}
 	f.unfinished.Wait()
+	first, found := len(f.regions), 0
+	if f.err == nil && l.Policy == bus.PolicyGrid {
+		first, found = f.second()
+	}
+	f.prepared(1)
+	if first < len(f.regions) {
+		e.send(ctx, f, first)
+		f.unfinished.Wait()
+		if f.err != nil {
+			f.withdraw(first, found)
+		}
+	}
 	return f.end(&e.spec, e.filters)
 }
 
-// send hands the regions out. When ctx ends, those that nobody took are given up; those that were taken are waited for, because
-// they read the picture.
-func (e *Engine) send(ctx context.Context, f *frame) {
-	for i := range f.regions {
+// send hands the regions out, from one on. When ctx ends, those that nobody took are given up; those that were taken are waited
+// for, because they read the picture.
+func (e *Engine) send(ctx context.Context, f *frame, from int) {
+	for i := from; i < len(f.regions); i++ {
 		select {
 		case e.jobs <- job{f, i}:
 		case <-ctx.Done():

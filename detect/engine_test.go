@@ -53,7 +53,7 @@ func open(t testing.TB, name string, change func(*Config)) *Engine {
 
 func detectIn(t testing.TB, e *Engine, p *picture.I420, regions ...bus.Region) []bus.Object {
 	t.Helper()
-	r, err := e.Detect(t.Context(), p, regions, nil, nil)
+	r, err := e.Detect(t.Context(), Look{Picture: p, Regions: regions, Policy: bus.PolicyGrid})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,13 +142,13 @@ func TestFailedBatchTakesNobodyDown(t *testing.T) {
 	for i := range 8 {
 		wait.Go(func() {
 			if i%2 == 0 {
-				r, err := e.Detect(t.Context(), good, nil, nil, nil)
+				r, err := e.Detect(t.Context(), Look{Picture: good})
 				if err != nil || len(r.Objects) != 1 {
 					t.Errorf("a good picture: %+v, %v", r.Objects, err)
 				}
 				return
 			}
-			if _, err := e.Detect(t.Context(), bad, nil, nil, nil); err == nil {
+			if _, err := e.Detect(t.Context(), Look{Picture: bad}); err == nil {
 				t.Error("a picture that the network cannot bear gives objects")
 			}
 		})
@@ -159,11 +159,11 @@ func TestFailedBatchTakesNobodyDown(t *testing.T) {
 func TestPictureThatIsTakenBackIsStale(t *testing.T) {
 	e := open(t, "tiny.onnx", nil)
 	prepared := 0
-	_, err := e.Detect(t.Context(), paint(640, 360), nil, func() bool { return false }, func() { prepared++ })
+	_, err := e.Detect(t.Context(), Look{Picture: paint(640, 360), Valid: func() bool { return false }, OnPrepared: func() { prepared++ }})
 	if !errors.Is(err, ErrStale) || prepared != 1 {
 		t.Errorf("%v, let go of %d times", err, prepared)
 	}
-	_, err = e.Detect(t.Context(), paint(640, 360), nil, func() bool { return true }, func() { prepared++ })
+	_, err = e.Detect(t.Context(), Look{Picture: paint(640, 360), Valid: func() bool { return true }, OnPrepared: func() { prepared++ }})
 	if err != nil || prepared != 2 {
 		t.Errorf("%v, let go of %d times", err, prepared)
 	}
@@ -172,7 +172,7 @@ func TestPictureThatIsTakenBackIsStale(t *testing.T) {
 func TestRegionsOutsideThePictureAreRefused(t *testing.T) {
 	e := open(t, "tiny.onnx", nil)
 	for _, r := range []bus.Region{{X: 600, W: 100, H: 100}, {X: -1, W: 100, H: 100}, {W: 0, H: 10}, {Y: 1 << 40, W: 10, H: 10}} {
-		if _, err := e.Detect(t.Context(), paint(640, 360), []bus.Region{r}, nil, nil); err == nil {
+		if _, err := e.Detect(t.Context(), Look{Picture: paint(640, 360), Regions: []bus.Region{r}}); err == nil {
 			t.Errorf("%+v was taken", r)
 		}
 	}
@@ -226,7 +226,7 @@ func BenchmarkDetectGrid(b *testing.B) {
 	regions := bus.GridRegions(3840, 2160, 640, 0.2)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := e.Detect(b.Context(), p, regions, nil, nil); err != nil {
+		if _, err := e.Detect(b.Context(), Look{Picture: p, Regions: regions}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestSteadyWorkAllocatesOnlyItsAnswer(t *testing.T) {
 	p := paint(1280, 960, block{0, 380, 200, 100, 150})
 	regions := bus.GridRegions(1280, 960, 640, 0.2)
 	work := func() {
-		if _, err := e.Detect(t.Context(), p, regions, nil, nil); err != nil {
+		if _, err := e.Detect(t.Context(), Look{Picture: p, Regions: regions, Policy: bus.PolicyGrid}); err != nil {
 			t.Error(err)
 		}
 	}

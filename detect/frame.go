@@ -8,7 +8,6 @@ import (
 
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/pipeline/bus"
-	"github.com/sightline/sightline/pipeline/picture"
 )
 
 // job is one region of one frame.
@@ -19,11 +18,8 @@ type job struct {
 
 // frame is a picture on its way through the lanes, with the scratch that it needs; frames are pooled.
 type frame struct {
-	pic        *picture.I420
-	regions    []bus.Region
-	whole      [1]bus.Region // what regions points to when none were given
-	valid      func() bool
-	onPrepared func()
+	look    Look
+	regions []bus.Region // the given ones, then those of second looks
 
 	unprepared atomic.Int32
 	unfinished sync.WaitGroup
@@ -37,22 +33,41 @@ type frame struct {
 
 func newFrame(iou float32) *frame { return &frame{merger: merger{iou: iou}} }
 
-func (f *frame) begin(pic *picture.I420, regions []bus.Region, valid func() bool, onPrepared func()) {
-	if len(regions) == 0 {
-		f.whole[0] = bus.Region{W: pic.Width, H: pic.Height}
-		regions = f.whole[:]
+func (f *frame) begin(l Look) {
+	f.look = l
+	f.regions = append(f.regions[:0], l.Regions...)
+	if len(f.regions) == 0 {
+		f.regions = append(f.regions, bus.Region{W: l.Picture.Width, H: l.Picture.Height})
 	}
-	f.pic, f.regions, f.valid, f.onPrepared = pic, regions, valid, onPrepared
 	f.err, f.prepare, f.infer = nil, 0, 0
 	f.failed.Store(false)
-	f.unprepared.Store(int32(len(regions)))
-	f.unfinished.Add(len(regions))
-	f.merger.begin(pic.Width, pic.Height, regions)
+	f.unprepared.Store(int32(len(f.regions)) + 1) // one until it is known whether there are second looks
+	f.unfinished.Add(len(f.regions))
+	f.merger.begin(l.Picture.Width, l.Picture.Height, f.regions)
+}
+
+// second adds the regions of second looks and says where they begin, with what was found before.
+func (f *frame) second() (first, found int) {
+	first = len(f.regions)
+	again := f.merger.second()
+	f.regions = append(f.regions, again...)
+	f.unprepared.Add(int32(len(again)))
+	f.unfinished.Add(len(again))
+	found = len(f.merger.found)
+	f.merger.extend(again)
+	return first, found
+}
+
+// withdraw gives up the second looks where one of them failed: what was found before stands.
+func (f *frame) withdraw(first, found int) {
+	f.err = nil
+	f.regions = f.regions[:first]
+	f.merger.regions, f.merger.found, f.merger.merged = f.merger.regions[:first], f.merger.found[:found], true
 }
 
 // check holds the picture and its regions against each other, so that lanes need not.
 func (f *frame) check() error {
-	p := f.pic
+	p := f.look.Picture
 	cw, ch := (p.Width+1)/2, (p.Height+1)/2
 	if p.Width < 1 || p.Height < 1 || p.StrideY < p.Width || p.StrideC < cw {
 		return fmt.Errorf("picture of %dx%d with strides %d and %d: sides must be positive and strides at least as long", p.Width, p.Height, p.StrideY, p.StrideC)
@@ -70,8 +85,8 @@ func (f *frame) check() error {
 
 // prepared says that n regions need the picture no more; whoever says it last lets the picture go.
 func (f *frame) prepared(n int) {
-	if f.unprepared.Add(int32(-n)) == 0 && f.onPrepared != nil {
-		f.onPrepared()
+	if f.unprepared.Add(int32(-n)) == 0 && f.look.OnPrepared != nil {
+		f.look.OnPrepared()
 	}
 }
 
@@ -101,21 +116,21 @@ func (f *frame) add(found []candidate, prepare, infer time.Duration) {
 
 // end merges what was found when every region is finished, and lets go of what the caller owns.
 func (f *frame) end(spec *models.Spec, filters []Filter) (Result, error) {
-	f.pic, f.regions, f.valid, f.onPrepared = nil, nil, nil, nil
+	f.look = Look{}
 	if f.err != nil {
 		return Result{}, f.err
 	}
 	started := time.Now()
 	objects := f.merger.objects(spec.Labels, filters)
-	return Result{Objects: objects, Prepare: f.prepare, Infer: f.infer, Merge: time.Since(started)}, nil
+	return Result{Objects: objects, Prepare: f.prepare, Infer: f.infer, Merge: time.Since(started), Run: len(f.regions)}, nil
 }
 
 // stillValid asks the owner of the picture, one lane at a time.
 func (f *frame) stillValid() bool {
-	if f.valid == nil {
+	if f.look.Valid == nil {
 		return true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.valid()
+	return f.look.Valid()
 }

@@ -86,7 +86,7 @@ func (l *lane) take(j job) {
 	r := f.regions[j.region]
 	n := len(l.items)
 	input := l.session.Input()[n*l.inputSize : (n+1)*l.inputSize]
-	transform, err := l.letterbox.Fill(input, l.spec.Width, l.spec.Height, f.pic, picture.Rect{X: r.X, Y: r.Y, W: r.W, H: r.H})
+	transform, err := l.letterbox.Fill(input, l.spec.Width, l.spec.Height, f.look.Picture, picture.Rect{X: r.X, Y: r.Y, W: r.W, H: r.H})
 	switch {
 	case err != nil:
 		f.fail(fmt.Errorf("prepare region %+v: %w", r, err))

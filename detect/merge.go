@@ -35,6 +35,8 @@ type merger struct {
 	regions []region
 	found   []candidate // in pixels of the frame
 	parent  []int32     // of pieces: the piece that it is joined with, itself for none
+	merged  bool        // nothing was found since merge
+	again   []bus.Region
 }
 
 // region is where a candidate was found.
@@ -46,10 +48,19 @@ type region struct {
 func (m *merger) begin(width, height int, regions []bus.Region) {
 	m.frame = box{0, 0, float32(width), float32(height)}
 	m.regions, m.found = m.regions[:0], m.found[:0]
+	m.extend(regions)
+}
+
+// extend adds regions that are looked at too.
+func (m *merger) extend(regions []bus.Region) {
+	m.merged = false
 	for _, r := range regions {
-		b := box{float32(r.X), float32(r.Y), float32(r.X + r.W), float32(r.Y + r.H)}
-		m.regions = append(m.regions, region{box: b})
+		m.regions = append(m.regions, region{box: regionBox(r)})
 	}
+}
+
+func regionBox(r bus.Region) box {
+	return box{float32(r.X), float32(r.Y), float32(r.X + r.W), float32(r.Y + r.H)}
 }
 
 // place takes candidates from the network's input to the frame, clipped to their region. Regions may be placed at the same time.
@@ -69,6 +80,10 @@ func (r *region) inner(frame box) sides { return allSides &^ r.box.near(frame, 0
 
 // merge leaves one candidate for every object, in no order.
 func (m *merger) merge() {
+	if m.merged {
+		return
+	}
+	m.merged = true
 	m.found = slices.DeleteFunc(m.found, func(c candidate) bool { return c.box.empty() })
 	if len(m.regions) < 2 {
 		return // the lane has already kept the best

@@ -23,23 +23,27 @@ type sight struct {
 func merged(regions []bus.Region, sights ...sight) []candidate {
 	m := merger{iou: 0.65}
 	m.begin(1152, 640, regions)
-	for i, r := range regions {
-		var found []candidate
-		t := picture.Transform{Scale: 1, OriginX: float32(r.X), OriginY: float32(r.Y)}
+	for i := range regions {
 		for n, s := range sights {
 			if s.region == i {
-				b := s.box
-				for k := range b {
-					b[k] -= [4]float32{t.OriginX, t.OriginY, t.OriginX, t.OriginY}[k]
-				}
-				found = append(found, candidate{box: b, score: s.score, class: s.class, anchor: int32(n)})
+				sightIn(&m, s, n)
 			}
 		}
-		m.place(found, i, t)
-		m.found = append(m.found, found...)
 	}
 	m.merge()
 	return m.found
+}
+
+// sightIn adds what a region saw.
+func sightIn(m *merger, s sight, anchor int) {
+	r := m.regions[s.region].box
+	c := candidate{box: s.box, score: s.score, class: s.class, anchor: int32(anchor)}
+	for k := range c.box {
+		c.box[k] -= r[k%2]
+	}
+	found := []candidate{c}
+	m.place(found, s.region, picture.Transform{Scale: 1, OriginX: r[0], OriginY: r[1]})
+	m.found = append(m.found, found...)
 }
 
 func TestMerge(t *testing.T) {
@@ -90,20 +94,11 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		m := merger{iou: 0.65}
 		m.begin(1152, 640, seams)
 		for _, i := range random.Perm(len(seams)) {
-			r := seams[i]
-			t := picture.Transform{Scale: 1, OriginX: float32(r.X), OriginY: float32(r.Y)}
-			var found []candidate
 			for n, s := range sights {
 				if s.region == i {
-					b := s.box
-					for k := range b {
-						b[k] -= [4]float32{t.OriginX, t.OriginY, t.OriginX, t.OriginY}[k]
-					}
-					found = append(found, candidate{box: b, score: s.score, class: s.class, anchor: int32(n)})
+					sightIn(&m, s, n)
 				}
 			}
-			m.place(found, i, t)
-			m.found = append(m.found, found...)
 		}
 		m.merge()
 		slices.SortFunc(m.found, byScore)
@@ -130,7 +125,7 @@ func BenchmarkMerge(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		m.found = append(m.found[:0], all...)
+		m.found, m.merged = append(m.found[:0], all...), false
 		m.merge()
 	}
 }

@@ -60,12 +60,11 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 		w.quiet.warn(w.log, "frame not detected", "camera", f.Camera, "session", f.Session, "seq", f.Seq, "error", err)
 		return
 	}
-	run := max(1, len(f.Regions))
 	mine.await()
 	err = w.conn.PublishDetections(ctx, &bus.Detections{
 		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
 		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: w.engine.model, Dropped: f.Dropped,
-		Tiles: tilesOf(f),
+		Tiles: tilesOf(f, result.Run),
 		Timing: bus.Timing{
 			Decode: ms(f.Decode), Queue: ms(pulled.Sub(f.PublishedAt)), Prepare: ms(prepared + result.Prepare),
 			Infer: ms(result.Infer), Merge: ms(result.Merge), Total: ms(time.Since(f.CapturedAt)),
@@ -78,14 +77,13 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 		return
 	}
 	w.counts.frames.Add(1)
-	w.counts.regions.Add(uint64(run))
+	w.counts.regions.Add(uint64(result.Run))
 	w.counts.objects.Add(uint64(len(result.Objects)))
 }
 
-// tilesOf says how closely a frame was looked at.
-func tilesOf(f *bus.Frame) bus.Tiles {
-	run := max(1, len(f.Regions))
-	t := bus.Tiles{Policy: f.Policy, Run: run, Of: max(run, f.Of), CoverageAge: ms(f.CoverageAge)}
+// tilesOf says how closely a frame was looked at, with so many looks.
+func tilesOf(f *bus.Frame, run int) bus.Tiles {
+	t := bus.Tiles{Policy: f.Policy, Run: run, Of: max(1, len(f.Regions), f.Of), CoverageAge: ms(f.CoverageAge)}
 	if f.Policy != bus.PolicyAdaptive {
 		return t
 	}
@@ -107,13 +105,13 @@ func (r *reader) detect(ctx context.Context, f *bus.Frame) (result Result, prepa
 			return Result{}, 0, err
 		}
 		prepared = time.Since(started)
-		result, err = r.worker.engine.Detect(ctx, &r.decoded, f.Regions, nil, nil)
+		result, err = r.worker.engine.Detect(ctx, Look{Picture: &r.decoded, Regions: f.Regions, Policy: f.Policy})
 	case bus.EncodingSHM:
 		if err := r.open(f); err != nil {
 			return Result{}, 0, err
 		}
 		prepared = time.Since(started)
-		result, err = r.worker.engine.Detect(ctx, &r.mapped, f.Regions, r.valid, r.release)
+		result, err = r.worker.engine.Detect(ctx, Look{Picture: &r.mapped, Regions: f.Regions, Policy: f.Policy, Valid: r.valid, OnPrepared: r.release})
 	default:
 		err = fmt.Errorf("encoding %.40q: must be jpeg or shm", f.Encoding)
 	}

@@ -62,13 +62,13 @@ func detectStill(ctx context.Context, engine *detect.Engine, file string, o Stil
 	}
 	policy := bus.Policy(o.Tiles.Policy)
 	regions := policy.Regions(pic.Width, pic.Height, o.Tiles.Size, o.Tiles.Overlap)
-	result, err := engine.Detect(ctx, pic, regions, nil, nil)
+	result, err := engine.Detect(ctx, detect.Look{Picture: pic, Regions: regions, Policy: policy})
 	if err != nil {
 		return Still{}, fmt.Errorf("detect in %s: %w", file, err)
 	}
 	still := Still{
 		File: file, Frame: bus.Size{Width: pic.Width, Height: pic.Height}, Model: engine.Spec().ID(), Objects: result.Objects,
-		Tiles: bus.Tiles{Policy: policy, Run: len(regions), Of: len(regions)},
+		Tiles: bus.Tiles{Policy: policy, Run: result.Run, Of: len(regions)},
 	}
 	if o.Draw != "" {
 		still.Drawn, err = drawStill(pic, still, o.Draw)

@@ -51,7 +51,7 @@ func find(t testing.TB, model string, pic *picture.I420) []bus.Object {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	result, err := engine.Detect(context.Background(), pic, nil, nil, nil)
+	result, err := engine.Detect(context.Background(), detect.Look{Picture: pic})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func (r *cocoRun) detect(ctx context.Context, image Image) error {
 	if pic.Width != image.Width || pic.Height != image.Height {
 		return fmt.Errorf("picture %s is %dx%d, but instances.json says %dx%d: they must be equal", path, pic.Width, pic.Height, image.Width, image.Height)
 	}
-	found, err := r.engine.Detect(ctx, pic, r.regions(pic), nil, nil)
+	found, err := r.engine.Detect(ctx, detect.Look{Picture: pic, Regions: r.regions(pic), Policy: r.Tiles})
 	if err != nil {
 		return fmt.Errorf("detect in %s: %w", path, err)
 	}

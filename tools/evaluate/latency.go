@@ -123,7 +123,7 @@ func detectors(ctx context.Context, specs []models.Spec, in Instances, o Measure
 		closers = append(closers, engineCloser{e})
 		all = append(all, func(round int) (time.Duration, error) {
 			at := round % len(pics)
-			r, err := e.Detect(ctx, pics[at], regions[at], nil, nil)
+			r, err := e.Detect(ctx, detect.Look{Picture: pics[at], Regions: regions[at], Policy: o.Tiles})
 			return r.Prepare + r.Infer + r.Merge, err
 		})
 	}

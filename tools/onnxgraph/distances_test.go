@@ -148,7 +148,7 @@ func detected(t *testing.T, m *graph.Model, head []models.Level) []bus.Object {
 			plane[i] = byte(128 + 100*math.Sin(float64(i)*0.37))
 		}
 	}
-	r, err := e.Detect(t.Context(), pic, nil, nil, nil)
+	r, err := e.Detect(t.Context(), detect.Look{Picture: pic})
 	if err != nil {
 		t.Fatal(err)
 	}
