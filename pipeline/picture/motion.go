@@ -17,7 +17,7 @@ const (
 	motionRows      = 4               // one row in so many is read: noise falls with the rest, the time with all
 )
 
-// Motion finds where a camera's picture changes: each cell of MotionCell by MotionCell pixels against the mean of what it was in the
+// Motion finds where a camera's picture changes (see Clusters): each cell of MotionCell by MotionCell pixels against the mean of what it was in the
 // last seconds. A change of the whole picture, as when a lamp is lit or the camera corrects its exposure, is no motion. It
 // belongs to one goroutine and makes no memory in steady state beyond OpenCV's headers.
 type Motion struct {
@@ -26,12 +26,11 @@ type Motion struct {
 	background    []float32 // what it used to be
 	changed       []bool    // cells that differ
 	moving        []bool    // those of them that are not alone
-	shifts        [511]int  // histogram of differences, -255 to 255
+	seen          []bool    // by Clusters
+	stack         []int     // of Clusters
+	clusters      []Rect
+	shifts        [511]int // histogram of differences, -255 to 255
 }
-
-// Cells gives the size of the map and the cells that move, row by row; valid until the next Update. What is
-// narrower than a cell at the right and lower edge belongs to none.
-func (m *Motion) Cells() (columns, rows int, moving []bool) { return m.columns, m.rows, m.moving }
 
 // Update takes in the next picture, some time after the one before. The first of a size, and one smaller than a cell, shows no
 // motion.
@@ -66,7 +65,7 @@ func (m *Motion) resize(columns, rows int) {
 	n := columns * rows
 	m.columns, m.rows = columns, rows
 	m.small, m.background = make([]byte, n), make([]float32, n)
-	m.changed, m.moving = make([]bool, n), make([]bool, n)
+	m.changed, m.moving, m.seen = make([]bool, n), make([]bool, n), make([]bool, n)
 }
 
 // shrink gives each cell the mean of its pixels in one row of four: the rows between are left out by a longer stride.

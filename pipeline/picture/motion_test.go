@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -31,7 +32,7 @@ func movingCells(t *testing.T, m *Motion, p *I420) (cells []Rect) {
 	if err := m.Update(p, frameTime); err != nil {
 		t.Fatal(err)
 	}
-	columns, _, moving := m.Cells()
+	columns, moving := m.columns, m.moving
 	for i, is := range moving {
 		if is {
 			cells = append(cells, Rect{i % columns * MotionCell, i / columns * MotionCell, MotionCell, MotionCell})
@@ -119,5 +120,33 @@ func BenchmarkMotion4K(b *testing.B) {
 		if err := m.Update(p, frameTime); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestClustersAreWhatMovesTogether(t *testing.T) {
+	var m Motion
+	if err := m.Update(still(640, 360), frameTime); err != nil {
+		t.Fatal(err)
+	}
+	if c := m.Clusters(1); len(c) != 0 {
+		t.Errorf("nothing moves in %v", c)
+	}
+	p := still(640, 360)
+	for _, r := range []Rect{{0, 0, 32, 32}, {48, 0, 32, 32}, {320, 160, 16, 48}, {608, 320, 32, 32}, {400, 304, 32, 16}} {
+		paint(p, r, 250)
+	}
+	if err := m.Update(p, frameTime); err != nil {
+		t.Fatal(err)
+	}
+	// The first two are one cell apart. What lies below the last whole row of cells is not seen.
+	want := []Rect{{0, 0, 80, 32}, {320, 160, 16, 48}, {608, 320, 32, 32}}
+	if got := m.Clusters(3); !slices.Equal(got, want) {
+		t.Errorf("clusters of three cells: %v, want %v", got, want)
+	}
+	if got := m.Clusters(2); len(got) != 4 {
+		t.Errorf("clusters of two cells: %v, want 4", got)
+	}
+	if n := testing.AllocsPerRun(10, func() { m.Clusters(2) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

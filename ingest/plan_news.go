@@ -1,0 +1,63 @@
+package ingest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+)
+
+const (
+	maxNews = 64 // of a camera at one time; of more, the sweep takes care
+	// newsMisses is how many looks in a row may fail to find a new object: then it was none.
+	newsMisses = 2
+	// newsStale is how long one is waited for that nobody looks at.
+	newsStale = 2 * time.Second
+	// knownOverlap is the intersection over union from which an object is one that is known already.
+	knownOverlap = 0.3
+)
+
+// newcomer is an object that no track is known of yet.
+type newcomer struct {
+	box    bus.Box
+	seen   time.Time
+	misses int
+}
+
+// news are the newcomers of a camera. A tracker believes in an object when it was seen several times, so each is looked at until
+// there is a track of it, or it is not found again.
+type news struct{ all []newcomer }
+
+// take takes in what was found in a frame, and with which looks. looked tells whether one of them shows all of a box.
+func (n *news) take(d *bus.Detections, tracks []bus.TrackObject, looked func(bus.Box) bool) {
+	for i := range n.all {
+		c := &n.all[i]
+		at := slices.IndexFunc(d.Objects, func(o bus.Object) bool { return o.Box.IoU(c.box) >= knownOverlap })
+		switch {
+		case at >= 0:
+			c.box, c.seen, c.misses = d.Objects[at].Box, d.CapturedAt, 0
+		case looked(c.box):
+			c.misses++
+		}
+	}
+	n.all = slices.DeleteFunc(n.all, func(c newcomer) bool { return c.misses >= newsMisses || d.CapturedAt.Sub(c.seen) > newsStale })
+	for _, o := range d.Objects {
+		if len(n.all) < maxNews && !known(tracks, o.Box) && !n.has(o.Box) {
+			n.all = append(n.all, newcomer{box: o.Box, seen: d.CapturedAt})
+		}
+	}
+}
+
+func (n *news) has(b bus.Box) bool {
+	return slices.ContainsFunc(n.all, func(c newcomer) bool { return c.box.IoU(b) >= knownOverlap })
+}
+
+// forget drops those that tracks are known of.
+func (n *news) forget(tracks []bus.TrackObject) {
+	n.all = slices.DeleteFunc(n.all, func(c newcomer) bool { return known(tracks, c.box) })
+}
+
+// known tells whether a track is where an object was found.
+func known(tracks []bus.TrackObject, b bus.Box) bool {
+	return slices.ContainsFunc(tracks, func(o bus.TrackObject) bool { return b.IoU(o.Box) >= knownOverlap })
+}
