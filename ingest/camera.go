@@ -34,7 +34,7 @@ const (
 
 // TilesConfig says which regions of each frame are looked at.
 type TilesConfig struct {
-	Policy  bus.Policy // "" = off
+	Policy  bus.Policy // "" = adaptive
 	Size    int        // pixels a side; 0 = 640 with an overlap of 0.2
 	Overlap float64    // share of the tile's side, 0 to below 1
 	// Budget is how many tiles of a frame are looked at beside the whole under the adaptive policy; 0 = 5. More are where Sweep
@@ -71,7 +71,7 @@ func (c CameraConfig) withDefaults() CameraConfig {
 		c.Pace = PaceRealtime
 	}
 	if c.Tiles.Policy == "" {
-		c.Tiles.Policy = bus.PolicyOff
+		c.Tiles.Policy = bus.PolicyAdaptive
 	}
 	if c.Tiles.Size == 0 {
 		c.Tiles.Size, c.Tiles.Overlap = 640, 0.2

@@ -50,7 +50,7 @@ func TestEveryFrameOfAFileArrivesWithItsPixels(t *testing.T) {
 				if s.Session != shots[0].Session || len(s.Session) != 26 || s.Width != 64 || s.Height != 64 {
 					t.Fatalf("frame %d: session %q, %dx%d", i, s.Session, s.Width, s.Height)
 				}
-				if len(s.Regions) != 1 || s.Regions[0] != (bus.Region{W: 64, H: 64}) || s.Policy != bus.PolicyOff {
+				if len(s.Regions) != 1 || s.Regions[0] != (bus.Region{W: 64, H: 64}) || s.Policy != bus.PolicyAdaptive {
 					t.Fatalf("frame %d: %s %v", i, s.Policy, s.Regions)
 				}
 			}

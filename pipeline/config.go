@@ -128,7 +128,7 @@ func Default() Config {
 		Bus:       BusConfig{Listen: "127.0.0.1:4222", DataDir: defaultDataDir(), Prefix: "sightline", StoreBytes: 1 << 30},
 		HTTP:      HTTPConfig{Listen: "127.0.0.1:8889"},
 		Frames:    FramesConfig{Transport: "auto", JPEGQuality: 90},
-		Tiles:     TilesConfig{Policy: "off", Size: 640, Overlap: 0.2, Budget: 5, Sweep: Duration(5 * time.Second)},
+		Tiles:     TilesConfig{Policy: "adaptive", Size: 640, Overlap: 0.2, Budget: 5, Sweep: Duration(5 * time.Second)},
 		Detectors: map[string]DetectorConfig{"default": defaultDetector()},
 		Sinks:     SinksConfig{Annotated: AnnotatedConfig{MaxWidth: 1280, MaxHeight: 720}},
 		Log:       LogConfig{Level: "info", Format: "text"},

@@ -60,8 +60,7 @@ func detectStill(ctx context.Context, engine *detect.Engine, file string, o Stil
 	if err != nil {
 		return Still{}, err
 	}
-	policy := bus.Policy(o.Tiles.Policy)
-	regions := policy.Regions(pic.Width, pic.Height, o.Tiles.Size, o.Tiles.Overlap)
+	policy, regions := bus.Policy(o.Tiles.Policy).Still(pic.Width, pic.Height, o.Tiles.Size, o.Tiles.Overlap)
 	result, err := engine.Detect(ctx, detect.Look{Picture: pic, Regions: regions, Policy: policy})
 	if err != nil {
 		return Still{}, fmt.Errorf("detect in %s: %w", file, err)

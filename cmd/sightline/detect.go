@@ -40,7 +40,7 @@ form to the file that --coco names.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration `FILE`, for its detectors, objects and tiles")
 	flags.StringVar(&f.model, "model", "", "model `FILE` (.onnx)")
-	flags.StringVar(&f.tiles, "tiles", "", "off or grid")
+	flags.StringVar(&f.tiles, "tiles", "", "off or grid; else grid where the picture is larger than two tiles")
 	flags.Float32Var(&f.conf, "conf", 0, "lowest `SCORE` (default 0.4)")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
 	flags.StringVar(&f.draw, "draw", "", "write copies with boxes into `DIR`")
@@ -61,9 +61,6 @@ func (f detectFlags) run(cmd *cobra.Command, files []string) error {
 	cfg, err := configuration(f.config, pipeline.Overrides{Model: f.model, Tiles: f.tiles}, nil)
 	if err != nil {
 		return wrongUse{err}
-	}
-	if cfg.Tiles.Policy == string(bus.PolicyAdaptive) {
-		cfg.Tiles.Policy = string(bus.PolicyGrid) // of a picture without others before it every tile is new
 	}
 	engine, err := openEngine(cfg, f.conf)
 	if err != nil {

@@ -27,12 +27,33 @@ func (r *Region) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Regions are all the looks that a policy may take at a frame: see GridRegions, or the whole frame alone where it is off.
+// fewTiles of a frame cost more than they find beside the whole: the adaptive policy does without them.
+const fewTiles = 2
+
+// Regions are all the looks that a policy plans with at a frame: see GridRegions, or the whole frame alone where the policy is off,
+// or adaptive and the frame hardly larger than a tile.
 func (p Policy) Regions(width, height, size int, overlap float64) []Region {
-	if p == PolicyGrid || p == PolicyAdaptive {
-		return GridRegions(width, height, size, overlap)
+	if p == PolicyOff || p == "" {
+		return []Region{{W: width, H: height}}
 	}
-	return []Region{{W: width, H: height}}
+	regions := GridRegions(width, height, size, overlap)
+	if p == PolicyAdaptive && len(regions) <= 1+fewTiles {
+		return regions[:1]
+	}
+	return regions
+}
+
+// Still gives the looks at a picture without others before it, and the policy that they are: every tile is new, so adaptive is the
+// grid, or off where it does without tiles.
+func (p Policy) Still(width, height, size int, overlap float64) (Policy, []Region) {
+	regions := p.Regions(width, height, size, overlap)
+	switch {
+	case p != PolicyAdaptive:
+		return p, regions
+	case len(regions) > 1:
+		return PolicyGrid, regions
+	}
+	return PolicyOff, regions
 }
 
 // GridRegions plans the looks of the grid policy at a frame of width by height pixels: the whole frame first, then

@@ -32,6 +32,30 @@ func TestGridRegions(t *testing.T) {
 	}
 }
 
+func TestAdaptiveDoesWithoutAFewTiles(t *testing.T) {
+	for _, c := range []struct {
+		policy        Policy
+		width, height int
+		want          int
+	}{{PolicyOff, 3840, 2160, 1}, {"", 3840, 2160, 1}, {PolicyGrid, 768, 432, 3}, {PolicyAdaptive, 768, 432, 1}, {PolicyAdaptive, 1280, 720, 7}, {PolicyAdaptive, 3840, 2160, 33}} {
+		if got := len(c.policy.Regions(c.width, c.height, 640, 0.2)); got != c.want {
+			t.Errorf("%q, %dx%d: %d regions, want %d", c.policy, c.width, c.height, got, c.want)
+		}
+	}
+}
+
+func TestAdaptiveLooksAtAStillAsTheGridDoes(t *testing.T) {
+	for _, c := range []struct {
+		policy, want Policy
+		width        int
+	}{{PolicyOff, PolicyOff, 3840}, {PolicyGrid, PolicyGrid, 320}, {PolicyAdaptive, PolicyGrid, 3840}, {PolicyAdaptive, PolicyOff, 768}} {
+		policy, regions := c.policy.Still(c.width, 480, 640, 0.2)
+		if policy != c.want || len(regions) != len(c.policy.Regions(c.width, 480, 640, 0.2)) {
+			t.Errorf("%s of %dx480: %s, %v", c.policy, c.width, policy, regions)
+		}
+	}
+}
+
 // FuzzGridRegions holds the plan against its promises: inside the frame, every pixel seen, no less overlap than asked.
 func FuzzGridRegions(f *testing.F) {
 	f.Add(3840, 2160, 640, 0.2)

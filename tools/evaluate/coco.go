@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Data     string                // folder with images/ and instances.json in COCO form
 	Out      string                // results file, COCO form
-	Tiles    bus.Policy            // off or grid; "": off
+	Tiles    bus.Policy            // "": off
 	Size     int                   // of a tile, pixels; 0: DefaultTileSize
 	Overlap  float64               // share of a tile that neighbours have in common; 0: DefaultOverlap
 	Progress func(done, total int) // called after every picture, one at a time; may be nil
@@ -109,7 +109,7 @@ func (r *cocoRun) detect(ctx context.Context, image Image) error {
 	if pic.Width != image.Width || pic.Height != image.Height {
 		return fmt.Errorf("picture %s is %dx%d, but instances.json says %dx%d: they must be equal", path, pic.Width, pic.Height, image.Width, image.Height)
 	}
-	found, err := r.engine.Detect(ctx, detect.Look{Picture: pic, Regions: r.regions(pic), Policy: r.Tiles})
+	found, err := r.engine.Detect(ctx, r.look(pic))
 	if err != nil {
 		return fmt.Errorf("detect in %s: %w", path, err)
 	}
@@ -117,9 +117,10 @@ func (r *cocoRun) detect(ctx context.Context, image Image) error {
 	return nil
 }
 
-func (r *cocoRun) regions(pic *picture.I420) []bus.Region {
+func (r *cocoRun) look(pic *picture.I420) detect.Look {
 	size, overlap := cmp.Or(r.Size, DefaultTileSize), cmp.Or(r.Overlap, DefaultOverlap)
-	return r.Tiles.Regions(pic.Width, pic.Height, size, overlap)
+	policy, regions := r.Tiles.Still(pic.Width, pic.Height, size, overlap)
+	return detect.Look{Picture: pic, Regions: regions, Policy: policy}
 }
 
 func (r *cocoRun) add(image Image, objects []bus.Object) {

@@ -15,7 +15,6 @@ import (
 	"github.com/sightline/sightline/detect"
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
-	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/picture"
 )
 
@@ -111,7 +110,7 @@ const pictures = 8
 
 // detectors do what runs live, one session each: letterbox, network, decoding, merging. Reading the picture is left out.
 func detectors(ctx context.Context, specs []models.Spec, in Instances, o MeasureOptions) (all []contestant, closers closers, err error) {
-	pics, regions, err := somePictures(in, o)
+	looks, err := somePictures(in, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -122,8 +121,7 @@ func detectors(ctx context.Context, specs []models.Spec, in Instances, o Measure
 		}
 		closers = append(closers, engineCloser{e})
 		all = append(all, func(round int) (time.Duration, error) {
-			at := round % len(pics)
-			r, err := e.Detect(ctx, detect.Look{Picture: pics[at], Regions: regions[at], Policy: o.Tiles})
+			r, err := e.Detect(ctx, looks[round%len(looks)])
 			return r.Prepare + r.Infer + r.Merge, err
 		})
 	}
@@ -131,17 +129,17 @@ func detectors(ctx context.Context, specs []models.Spec, in Instances, o Measure
 }
 
 // somePictures reads pictures from all over the folder.
-func somePictures(in Instances, o MeasureOptions) (pics []*picture.I420, regions [][]bus.Region, err error) {
+func somePictures(in Instances, o MeasureOptions) (looks []detect.Look, err error) {
 	n := min(pictures, len(in.Images))
 	r := cocoRun{Options: o.detection(nil)}
 	for i := range n {
 		pic, err := picture.DecodeFile(filepath.Join(o.Data, "images", in.Images[i*len(in.Images)/n].FileName))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		pics, regions = append(pics, pic), append(regions, r.regions(pic))
+		looks = append(looks, r.look(pic))
 	}
-	return pics, regions, nil
+	return looks, nil
 }
 
 // closers are closed together, the last opened first.
