@@ -16,7 +16,8 @@ type Config struct {
 	Model         string            // path of an .onnx file, with or without a card beside it
 	Library       string            // path of libonnxruntime.so; "": looked for, see onnx.FindLibrary
 	Device        string            // "cpu" or ""
-	Workers       int               // sessions of one thread each; 0: one per processor
+	Workers       int               // sessions; 0: one per processor
+	Threads       int               // of each session; 0: one
 	MaxBatch      int               // regions that go through the network together; 0 and 1: no batching
 	MaxQueueDelay time.Duration     // how long a batch that is not full may wait
 	Score         float32           // objects below it are not reported; 0: DefaultScore
@@ -48,6 +49,7 @@ func (c Config) validate(labels []string) error {
 		}
 	}
 	that(c.Workers >= 0 && c.Workers <= maxWorkers, "workers %d: must be 0 to %d", c.Workers, maxWorkers)
+	that(c.Threads >= 0 && c.Threads <= maxWorkers, "threads %d: must be 0 to %d", c.Threads, maxWorkers)
 	that(c.MaxBatch >= 0 && c.MaxBatch <= maxBatch, "max_batch_size %d: must be 1 to %d", c.MaxBatch, maxBatch)
 	that(c.MaxQueueDelay >= 0, "max_queue_delay %s: must not be negative", c.MaxQueueDelay)
 	that(c.Score >= 0 && c.Score <= 1, "min_score %g: must be 0 to 1", c.Score)

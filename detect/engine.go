@@ -75,7 +75,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 		e.running.Go(func() { l.run(e.jobs) })
 	}
 	log.Info("model loaded", "model", spec.ID(), "family", spec.Family, "input", fmt.Sprintf("%dx%d", spec.Width, spec.Height),
-		"labels", len(spec.Labels), "facts", spec.Source, "workers", e.lanes, "max_batch_size", cfg.batch(spec))
+		"labels", len(spec.Labels), "facts", spec.Source, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
 	return e, nil
 }
 
@@ -83,7 +83,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 func openLane(cfg Config, spec models.Spec) (*lane, error) {
 	n := cfg.batch(spec)
 	session, err := onnx.Open(onnx.Options{
-		Library: cfg.Library, Model: spec.Path, Device: cfg.Device, Threads: 1,
+		Library: cfg.Library, Model: spec.Path, Device: cfg.Device, Threads: max(1, cfg.Threads),
 		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
 		Outputs: outputs(spec, n),
 	})

@@ -62,7 +62,7 @@ type ONNXRuntimeConfig struct {
 type DetectorConfig struct {
 	Model         string   `yaml:"model"`
 	Device        string   `yaml:"device"`
-	Workers       int      `yaml:"workers"`
+	Workers       Workers  `yaml:"workers"`
 	MaxBatchSize  int      `yaml:"max_batch_size"`
 	MaxQueueDelay Duration `yaml:"max_queue_delay"`
 	MinScore      float32  `yaml:"min_score"`

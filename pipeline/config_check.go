@@ -113,7 +113,7 @@ func (c *Config) checkDetectors(k *checker) {
 		d, key := c.Detectors[name], "detectors."+name
 		k.that(bus.ValidateCamera(name) == nil, key, "a name must match [A-Za-z0-9_-]{1,64}")
 		k.oneOf(key+".device", d.Device, "cpu")
-		k.that(d.Workers >= 0 && d.Workers <= 256, key+".workers", "must be 0 (one per processor) to 256")
+		k.that(d.Workers >= WorkersAuto && d.Workers <= 256, key+".workers", "must be auto, or 0 (one per processor) to 256")
 		k.that(d.MaxBatchSize >= 1 && d.MaxBatchSize <= 256, key+".max_batch_size", "must be 1 to 256")
 		k.that(d.MaxQueueDelay >= 0 && d.MaxQueueDelay <= Duration(1e9), key+".max_queue_delay", "must be 0s to 1s")
 		k.that(d.MinScore > 0 && d.MinScore <= 1, key+".min_score", "must be above 0 and at most 1")

@@ -159,6 +159,9 @@ func wanted(t reflect.Type) string {
 	if t == reflect.TypeFor[Duration]() {
 		return "a duration such as 10ms or 2s"
 	}
+	if t == reflect.TypeFor[Workers]() {
+		return "auto or a whole number"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"

@@ -38,6 +38,7 @@ var mayImport = []rule{
 	{"ingest/...", []string{"ingest/...", "pipeline/bus", "pipeline/picture"}, "only messages connect the roles"},
 	{"detect/...", []string{"detect/...", "models", "pipeline/bus", "pipeline/picture"}, "only messages connect the roles"},
 	{"sinks/...", []string{"sinks/...", "pipeline/bus", "pipeline/picture"}, "only messages connect the roles"},
+	{"pipeline/capacity", []string{"ingest/decode", "detect", "sinks/encode", "pipeline/bus", "pipeline/picture"}, "what a machine can do is measured with the parts that work on it"},
 	{"pipeline", []string{"ingest/...", "detect/...", "sinks/...", "models", "pipeline/bus", "pipeline/picture", "pipeline/strict"}, "the assembly imports the workers, nobody imports the assembly but the command"},
 	{"tools/...", []string{"tools/...", "models/...", "detect/...", "pipeline/picture", "pipeline/bus", "pipeline/strict"}, "the model tool is a library of its own; it measures with the detector that runs live"},
 	{"cmd/...", []string{"..."}, "the command reaches everything"},

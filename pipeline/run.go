@@ -76,7 +76,7 @@ func (p *process) open(ctx context.Context) error {
 		return err
 	}
 	if p.roles.Has(RoleDetect) {
-		if err := p.openEngine(); err != nil {
+		if err := p.openEngine(ctx); err != nil {
 			return err
 		}
 	}
@@ -87,28 +87,44 @@ func (p *process) open(ctx context.Context) error {
 	return p.openRoles()
 }
 
-func (p *process) openEngine() (err error) {
+func (p *process) openEngine(ctx context.Context) (err error) {
 	for _, d := range p.cfg.Detectors {
-		p.engine, err = OpenEngine(p.cfg, d, p.log)
+		p.engine, err = OpenEngine(ctx, p.cfg, d, p.log)
 	}
 	return err
 }
 
 // OpenEngine loads the model of a detector and makes its sessions, exactly as a running detector has them.
-func OpenEngine(cfg Config, d DetectorConfig, log *slog.Logger) (*detect.Engine, error) {
-	model, err := findModel(d.Model)
+func OpenEngine(ctx context.Context, cfg Config, d DetectorConfig, log *slog.Logger) (*detect.Engine, error) {
+	c, err := EngineConfig(cfg, d)
 	if err != nil {
 		return nil, err
+	}
+	if d.Workers == WorkersAuto {
+		l, err := openLayoutCache().choose(ctx, c, log)
+		if err != nil {
+			return nil, fmt.Errorf("choose workers by measurement: %w", err)
+		}
+		c.Workers, c.Threads, c.MaxBatch = l.Workers, l.Threads, l.MaxBatch
+	}
+	return detect.Open(c, log)
+}
+
+// EngineConfig says how the engine of a detector is opened. Workers that are chosen by measurement are left zero.
+func EngineConfig(cfg Config, d DetectorConfig) (detect.Config, error) {
+	model, err := findModel(d.Model)
+	if err != nil {
+		return detect.Config{}, err
 	}
 	filters := make(map[string]detect.Filter, len(cfg.Objects.Filters))
 	for label, f := range cfg.Objects.Filters {
 		filters[label] = detect.Filter{MinScore: f.MinScore, MinArea: f.MinArea, MaxArea: f.MaxArea}
 	}
-	return detect.Open(detect.Config{
-		Model: model, Library: cfg.ONNXRuntime.Library, Device: d.Device, Workers: d.Workers,
+	return detect.Config{
+		Model: model, Library: cfg.ONNXRuntime.Library, Device: d.Device, Workers: int(max(d.Workers, 0)),
 		MaxBatch: d.MaxBatchSize, MaxQueueDelay: time.Duration(d.MaxQueueDelay), Score: d.MinScore,
 		Labels: cfg.Objects.Track, Filters: filters,
-	}, log)
+	}, nil
 }
 
 func (p *process) connect(ctx context.Context) (err error) {

@@ -62,7 +62,7 @@ func (f detectFlags) run(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return wrongUse{err}
 	}
-	engine, err := openEngine(cfg, f.conf)
+	engine, err := openEngine(cmd.Context(), cfg, f.conf)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (f detectFlags) run(cmd *cobra.Command, files []string) error {
 	return f.stills(cmd, engine, cfg, files)
 }
 
-func openEngine(cfg pipeline.Config, conf float32) (*detect.Engine, error) {
+func openEngine(ctx context.Context, cfg pipeline.Config, conf float32) (*detect.Engine, error) {
 	for _, d := range cfg.Detectors {
 		if conf < 0 || conf > 1 {
 			return nil, wrongUse{fmt.Errorf("--conf %v: must be above 0 and at most 1", conf)}
@@ -81,7 +81,7 @@ func openEngine(cfg pipeline.Config, conf float32) (*detect.Engine, error) {
 		if conf > 0 {
 			d.MinScore = conf
 		}
-		return pipeline.OpenEngine(cfg, d, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+		return pipeline.OpenEngine(ctx, cfg, d, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	}
 	return nil, errors.New("the configuration has no detector")
 }

@@ -56,7 +56,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return wrongUse{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newDetect(), newModel(), newValidate(), newVersion(), newHealth(), newTestcam())
+	root.AddCommand(newRun(), newDetect(), newBench(), newModel(), newValidate(), newVersion(), newHealth(), newTestcam())
 	return root
 }
 

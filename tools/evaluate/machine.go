@@ -2,37 +2,24 @@ package evaluate
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 
 	"golang.org/x/sys/cpu"
+
+	"github.com/sightline/sightline/detect"
 )
 
 // Machine names the processor that times are of, and what it has for int8: without it int8 gains little or loses.
 func Machine() string {
 	parts := []string{runtime.GOOS + "/" + runtime.GOARCH}
-	if name := processor(); name != "" {
+	if name := detect.Processor(); name != "" {
 		parts = append([]string{name}, parts...)
 	}
 	if words, _ := wholeNumbers(); words != "" {
 		parts = append(parts, words)
 	}
 	return strings.Join(parts, ", ")
-}
-
-// processor is its name as Linux tells it, "" elsewhere.
-func processor() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(info)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 // wholeNumbers says whether the processor multiplies and adds int8 in one instruction, where that can be known.

@@ -1,0 +1,77 @@
+package capacity
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sightline/sightline/detect"
+	"github.com/sightline/sightline/pipeline/bus"
+)
+
+func options(source string) Options {
+	return Options{
+		Detector: detect.Config{Model: filepath.Join("..", "..", "detect", "testdata", "tiny.onnx"), MaxBatch: 2},
+		Source:   source, Tiles: Tiles{Size: 640, Overlap: 0.2, Budget: 5}, Each: 10 * time.Millisecond,
+		Progress: func(string, int, int) {},
+	}
+}
+
+// TestEverythingIsMeasured: with a real model and video that is made, coded and decoded here.
+func TestEverythingIsMeasured(t *testing.T) {
+	r, err := Measure(t.Context(), options(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Layouts) < 2 || len(r.Videos) != 3 || r.Processors < 1 || r.Model == "" {
+		t.Fatalf("%+v", r)
+	}
+	for i, l := range r.Layouts {
+		if l.Rate <= 0 || l.Workers*l.Threads > r.Processors || i > 0 && l.Rate > r.Layouts[i-1].Rate {
+			t.Errorf("layout %+v, after %+v", l, r.Layouts[max(i-1, 0)])
+		}
+	}
+	for _, v := range r.Videos {
+		if v.Decode <= 0 || v.Plan <= 0 || v.Prepare <= 0 || v.Picture <= 0 || len(v.Fits) != 4 {
+			t.Errorf("%+v", v)
+		}
+	}
+	var text bytes.Buffer
+	if err := r.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{r.Model, "3840x2160", "adaptive", "at 25", "Best settings: detectors"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in\n%s", want, text.String())
+		}
+	}
+}
+
+func TestWhatFits(t *testing.T) {
+	v := Video{Width: 3840, Height: 2160, Decode: 10, Plan: 1, Prepare: 2, Merge: 3}
+	v.fit(Tiles{Size: 640, Overlap: 0.2, Budget: 5}, 8, 2)
+	for i, want := range []Fit{
+		{bus.PolicyOff, 1, 20, 100, []int{14, 7, 4, 2}},
+		{bus.PolicyAdaptive, 2, 31, 2000.0 / 31, []int{9, 4, 3, 1}},
+		{bus.PolicyAdaptive, 6, 71, 2000.0 / 71, []int{3, 1, 1, 0}},
+		{bus.PolicyGrid, 33, 343, 2000.0 / 343, []int{0, 0, 0, 0}},
+	} {
+		got := v.Fits[i]
+		if got.Policy != want.Policy || got.Looks != want.Looks || got.Cost != want.Cost || got.Fastest != want.Fastest {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		for n := range want.Cameras {
+			if got.Cameras[n] != want.Cameras[n] {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		}
+	}
+}
+
+func TestSourcesThatAreNoVideoAreRefused(t *testing.T) {
+	if _, err := Measure(t.Context(), options(filepath.Join("..", "..", "go.mod"))); err == nil || !strings.Contains(err.Error(), "go.mod") {
+		t.Errorf("%v", err)
+	}
+}

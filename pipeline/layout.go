@@ -1,0 +1,157 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/sightline/sightline/detect"
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models"
+)
+
+// Workers is a number of sessions, or WorkersAuto.
+type Workers int
+
+// WorkersAuto has sessions, threads and batches chosen by measurement.
+const WorkersAuto Workers = -1
+
+// UnmarshalText reads a number or auto.
+func (w *Workers) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*w = WorkersAuto
+		return nil
+	}
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 0 {
+		return errors.New("must be auto or a whole number")
+	}
+	*w = Workers(n)
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (w Workers) MarshalText() ([]byte, error) {
+	if w == WorkersAuto {
+		return []byte("auto"), nil
+	}
+	return []byte(strconv.Itoa(int(w))), nil
+}
+
+const (
+	// layoutTime is how long each layout is measured.
+	layoutTime = 600 * time.Millisecond
+	// mostLayouts are kept in the cache; beyond it the cache begins anew.
+	mostLayouts = 64
+	// mostLayoutBytes of a cache file are read.
+	mostLayoutBytes = 1 << 20
+)
+
+// layoutCache remembers on disk which layout was the fastest for a model on this machine.
+type layoutCache struct {
+	path string        // "": nothing is remembered
+	each time.Duration // that a layout is measured
+}
+
+// openLayoutCache names the cache file of the user; without a cache folder nothing is remembered.
+func openLayoutCache() layoutCache {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return layoutCache{each: layoutTime}
+	}
+	return layoutCache{filepath.Join(dir, "sightline", "layouts.json"), layoutTime}
+}
+
+// layoutKey names what a measurement holds for.
+func layoutKey(cfg detect.Config) (string, error) {
+	spec, err := models.Load(cfg.Model)
+	if err != nil {
+		return "", err
+	}
+	library, err := onnx.Version(cfg.Library)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, batches up to %d, onnxruntime %s, %s, %s, %d processors", spec.ID(), cfg.MaxBatch, library, runtime.GOARCH,
+		detect.Processor(), runtime.GOMAXPROCS(0)), nil
+}
+
+func (c layoutCache) read() map[string]detect.Layout {
+	all := map[string]detect.Layout{}
+	info, err := os.Stat(c.path)
+	if err != nil || info.Size() > mostLayoutBytes {
+		return all
+	}
+	if text, err := os.ReadFile(c.path); err == nil && json.Unmarshal(text, &all) != nil {
+		return map[string]detect.Layout{} // damaged: it is measured again
+	}
+	return all
+}
+
+// write remembers one more, beside and renamed, so that no process reads half a file.
+func (c layoutCache) write(key string, l detect.Layout) error {
+	if c.path == "" {
+		return nil
+	}
+	all := c.read()
+	if len(all) >= mostLayouts {
+		clear(all)
+	}
+	all[key] = l
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err != nil {
+		return err
+	}
+	beside, err := os.CreateTemp(filepath.Dir(c.path), "layouts-*")
+	if err != nil {
+		return err
+	}
+	_, err = beside.Write(text)
+	if err = errors.Join(err, beside.Close()); err == nil {
+		err = os.Rename(beside.Name(), c.path)
+	}
+	if err != nil {
+		return errors.Join(err, ignoreMissing(os.Remove(beside.Name())))
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// choose gives the layout that is fastest for the model of cfg here: remembered, or else measured and remembered.
+func (c layoutCache) choose(ctx context.Context, cfg detect.Config, log *slog.Logger) (detect.Layout, error) {
+	key, err := layoutKey(cfg)
+	if err != nil {
+		return detect.Layout{}, err
+	}
+	if l, ok := c.read()[key]; ok && l.Workers > 0 && l.Threads > 0 && l.MaxBatch > 0 && l.MaxBatch <= max(1, cfg.MaxBatch) {
+		return l, nil
+	}
+	log.Info("measuring sessions, threads and batches", "model", cfg.Model, "remembered_in", c.path)
+	all, err := detect.MeasureLayouts(ctx, cfg, c.each, nil)
+	if err != nil {
+		return detect.Layout{}, err
+	}
+	best := all[0]
+	log.Info("measured", "workers", best.Workers, "threads", best.Threads, "max_batch_size", best.MaxBatch, "looks_per_second", best.Rate)
+	if err := c.write(key, best); err != nil {
+		log.Warn("measured layout not remembered: it is measured again at the next start", "error", err)
+	}
+	return best, nil
+}
