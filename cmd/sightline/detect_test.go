@@ -10,6 +10,7 @@ import (
 
 	"github.com/sightline/sightline/pipeline"
 	"github.com/sightline/sightline/pipeline/picture"
+	"github.com/sightline/sightline/tools/evaluate"
 )
 
 // photo is the first picture of the scene as a file; its name says the format.
@@ -70,6 +71,22 @@ func TestDetectPrintsATable(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("stdout lacks %q: %s", want, out)
 		}
+	}
+}
+
+// TestDetectOfAFolderTellsWhatItTook: the summary is one JSON document, and the results are in their own file.
+func TestDetectOfAFolderTellsWhatItTook(t *testing.T) {
+	results := filepath.Join(t.TempDir(), "results.json")
+	code, out, stderr := finish(t, "detect", "--json", "--data", annotated(t), "--coco", results, "--model", tiny(t))
+	var summary evaluate.Summary
+	if err := json.Unmarshal([]byte(out), &summary); code != exitDone || err != nil {
+		t.Fatalf("exit code %d, %v: %s%s", code, err, out, stderr)
+	}
+	if summary.Images != 1 || summary.Detections != 1 || summary.Seconds <= 0 {
+		t.Errorf("%+v, want one box in one picture and the time it took", summary)
+	}
+	if _, err := os.Stat(results); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestFolderIsDetectedAndScored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Images != 3 || s.Detections != 3 || asked != 33 {
+		if s.Images != 3 || s.Detections != 3 || s.Seconds <= 0 || asked != 33 {
 			t.Errorf("%+v, progress %d", s, asked)
 		}
 		if out[i], err = os.ReadFile(path); err != nil {
