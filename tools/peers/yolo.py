@@ -12,6 +12,9 @@ class Family:
     def __init__(self, name, size):
         self.name, self.size = name, size
         self.centre = self.rgb = name == "yolov5"
+        sides = [size // stride for stride in (8, 16, 32)]
+        self.grid = numpy.concatenate([numpy.stack(numpy.meshgrid(numpy.arange(n), numpy.arange(n)), 2).reshape(-1, 2) for n in sides])
+        self.stride = numpy.concatenate([numpy.full((n * n, 1), size / n) for n in sides])
 
     def ratio(self, pixels):
         return min(self.size / pixels.shape[0], self.size / pixels.shape[1])
@@ -25,26 +28,27 @@ class Family:
         planes = (canvas[:, :, ::-1] / 255 if self.rgb else canvas).transpose(2, 0, 1)[None]
         return numpy.ascontiguousarray(planes, numpy.float32), (left, top)
 
-    def objects(self, output, pixels, corner):
+    def objects(self, output, pixels, corner, least=SCORE):
         """(box x, y, width, height in pixels of the picture, class, score) of all objects in an output [1, cells, 5+classes]."""
-        cells = self._decoded(output[0].astype(numpy.float64))
+        cells = self._decoded(output[0], least)
         scores = cells[:, 4:5] * cells[:, 5:]
         if self.name == "yolox":  # its authors take the best class of a cell only
             scores = numpy.where(scores == scores.max(1, keepdims=True), scores, 0)
-        rows, classes = numpy.nonzero(scores >= SCORE)
+        rows, classes = numpy.nonzero(scores >= least)
         boxes = numpy.concatenate([cells[rows, :2] - cells[rows, 2:4] / 2, cells[rows, 2:4]], 1)
         boxes[:, :2] -= corner
         boxes = _inside(boxes / self.ratio(pixels), pixels.shape[1], pixels.shape[0])
         kept = _best(boxes, scores[rows, classes], classes)
         return [(boxes[i].tolist(), int(classes[i]), float(scores[rows[i], classes[i]])) for i in kept]
 
-    def _decoded(self, cells):
+    def _decoded(self, cells, least):
+        """The cells that may hold an object: none scores more than its objectness."""
+        rows = numpy.flatnonzero(cells[:, 4] >= least)
+        cells = cells[rows].astype(numpy.float64)
         if self.name == "yolov5":
             return cells
-        sides = [self.size // stride for stride in (8, 16, 32)]
-        grid = numpy.concatenate([numpy.stack(numpy.meshgrid(numpy.arange(n), numpy.arange(n)), 2).reshape(-1, 2) for n in sides])
-        stride = numpy.concatenate([numpy.full((n * n, 1), self.size / n) for n in sides])
-        return numpy.concatenate([(cells[:, :2] + grid) * stride, numpy.exp(cells[:, 2:4]) * stride, cells[:, 4:]], 1)
+        centres, sides = (cells[:, :2] + self.grid[rows]) * self.stride[rows], numpy.exp(cells[:, 2:4]) * self.stride[rows]
+        return numpy.concatenate([centres, sides, cells[:, 4:]], 1)
 
 
 def _inside(boxes, width, height):
