@@ -66,10 +66,18 @@ finetune-deps: ## PyTorch and what else tools/finetune needs, into the system an
 finetune-test: finetune-deps ## the self-check of tools/finetune
 	@cd tools/finetune && '$(CACHED)/finetune/bin/python' -m unittest -q
 
+# More flags for `make sahi`, such as --rounds 9 or --json FILE.
+SAHIFLAGS ?=
+
 .PHONY: peers
 peers: build ## the quantisers of ONNX Runtime and NNCF, measured beside ours on DATA
 	@tools/setup/python.sh install peers tools/peers/requirements.txt
 	@'$(CACHED)/peers/bin/python' tools/peers/peers.py --data '$(DATA)' --work '$(CACHED)/peers-work'
+
+.PHONY: sahi
+sahi: build ## detection in tiles by SAHI, measured beside ours on DATA
+	@tools/setup/python.sh install sahi tools/peers/sahi-requirements.txt
+	@'$(CACHED)/sahi/bin/python' tools/peers/sahi_peer.py --data '$(DATA)/coco-4k' --model '$(DATA)/models/yolox_nano.onnx' $(SAHIFLAGS)
 
 .PHONY: screenshot
 screenshot: deps-test ## docs/page.png anew: the page as it plays the demo clip
