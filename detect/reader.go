@@ -50,7 +50,9 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 	defer mine.end()
 	w := r.worker
 	pulled := time.Now()
-	result, prepared, err := r.detect(ctx, f)
+	engine := w.service.use()
+	defer engine.done()
+	result, prepared, err := r.detect(ctx, engine.Engine, f)
 	switch {
 	case errors.Is(err, ErrStale), errors.Is(err, bus.ErrStale):
 		w.counts.stale.Add(1)
@@ -63,7 +65,7 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 	mine.await()
 	err = w.conn.PublishDetections(ctx, &bus.Detections{
 		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
-		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: w.engine.model, Dropped: f.Dropped,
+		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: engine.model, Dropped: f.Dropped,
 		Tiles: tilesOf(f, result.Run),
 		Timing: bus.Timing{
 			Decode: ms(f.Decode), Queue: ms(pulled.Sub(f.PublishedAt)), Prepare: ms(prepared + result.Prepare),
@@ -97,7 +99,7 @@ func tilesOf(f *bus.Frame, run int) bus.Tiles {
 }
 
 // detect opens the picture of a frame and looks at it. prepared is what opening took.
-func (r *reader) detect(ctx context.Context, f *bus.Frame) (result Result, prepared time.Duration, err error) {
+func (r *reader) detect(ctx context.Context, engine *Engine, f *bus.Frame) (result Result, prepared time.Duration, err error) {
 	started := time.Now()
 	switch f.Encoding {
 	case bus.EncodingJPEG:
@@ -105,13 +107,13 @@ func (r *reader) detect(ctx context.Context, f *bus.Frame) (result Result, prepa
 			return Result{}, 0, err
 		}
 		prepared = time.Since(started)
-		result, err = r.worker.engine.Detect(ctx, Look{Picture: &r.decoded, Regions: f.Regions, Policy: f.Policy})
+		result, err = engine.Detect(ctx, Look{Picture: &r.decoded, Regions: f.Regions, Policy: f.Policy})
 	case bus.EncodingSHM:
 		if err := r.open(f); err != nil {
 			return Result{}, 0, err
 		}
 		prepared = time.Since(started)
-		result, err = r.worker.engine.Detect(ctx, Look{Picture: &r.mapped, Regions: f.Regions, Policy: f.Policy, Valid: r.valid, OnPrepared: r.release})
+		result, err = engine.Detect(ctx, Look{Picture: &r.mapped, Regions: f.Regions, Policy: f.Policy, Valid: r.valid, OnPrepared: r.release})
 	default:
 		err = fmt.Errorf("encoding %.40q: must be jpeg or shm", f.Encoding)
 	}

@@ -24,14 +24,14 @@ const (
 
 // Worker pulls frames from the bus and publishes what the engine finds in them.
 type Worker struct {
-	engine *Engine
-	conn   *bus.Conn
-	log    *slog.Logger
-	id     string // of this process among detectors
-	quiet  quiet
-	counts counts
-	turns  *turns
-	pull   sync.Mutex // held by the one who pulls: so the order of pulling is that of the turns
+	service service
+	conn    *bus.Conn
+	log     *slog.Logger
+	id      string // of this process among detectors
+	quiet   quiet
+	counts  counts
+	turns   *turns
+	pull    sync.Mutex // held by the one who pulls: so the order of pulling is that of the turns
 }
 
 // Stats count what a worker did since it was made.
@@ -48,8 +48,17 @@ type counts struct{ frames, regions, objects, stale, bad, failed atomic.Uint64 }
 
 // NewWorker makes a worker; Run makes it work.
 func NewWorker(engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
-	return &Worker{engine: engine, conn: conn, log: log, id: processName(), turns: newTurns()}
+	w := &Worker{conn: conn, log: log, id: processName(), turns: newTurns()}
+	w.service.replace(engine)
+	return w
 }
+
+// Engine is the one that the next frame gets.
+func (w *Worker) Engine() *Engine { return w.service.engine() }
+
+// Replace has the frames from now on looked at by another engine. It returns the one before, which no frame has any more, for the
+// caller to close. No frame waits or is lost meanwhile.
+func (w *Worker) Replace(next *Engine) (before *Engine) { return w.service.replace(next) }
 
 // processName is unlike that of other processes on this and other hosts, and fit for a subject.
 func processName() string {
@@ -71,7 +80,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	mapper := bus.NewMapper()
 	defer mapper.Close() //nolint:errcheck // unmaps; nobody reads any more
 	// One frame more than there are lanes, so that none waits for the bus.
-	readers := make([]*reader, w.engine.Workers()+1)
+	readers := make([]*reader, w.Engine().Workers()+1)
 	for i := range readers {
 		r, err := newReader(w, mapper)
 		if err != nil {

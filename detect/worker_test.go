@@ -67,6 +67,35 @@ func startLanes(t *testing.T, lanes int) (*Worker, *post) {
 	return w, p
 }
 
+// TestTheEngineIsReplacedWhileFramesCome: every frame has an answer, first of the one model, then of the other.
+func TestTheEngineIsReplacedWhileFramesCome(t *testing.T) {
+	w, p := startLanes(t, 2)
+	pic := paint(640, 360, block{0, 100, 100, 120, 90})
+	first := p.send(t, bus.EncodingJPEG, pic)
+	next := open(t, "tiny_v8.onnx", nil)
+	if next.model == first.Model {
+		t.Fatal("two models of one id show nothing")
+	}
+	replaced := make(chan *Engine)
+	go func() { replaced <- w.Replace(next) }()
+	for before, sent := (*Engine)(nil), 0; before == nil || sent < 10; sent++ {
+		d := p.send(t, bus.EncodingSHM, pic)
+		if before != nil && d.Model != next.model {
+			t.Errorf("frame %d, after the change: %s", d.Seq, d.Model)
+		}
+		select {
+		case before = <-replaced:
+			if before.model != first.Model {
+				t.Errorf("gave back %s", before.model)
+			}
+		default:
+		}
+	}
+	if s := w.Stats(); s.Bad+s.Failed > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func (p *post) frame(encoding bus.Encoding) *bus.Frame {
 	p.seq++
 	return &bus.Frame{

@@ -23,8 +23,8 @@ func (p *process) readyz(w http.ResponseWriter, _ *http.Request) {
 	if r.Ready {
 		r.Bus = "connected"
 	}
-	if p.engine != nil {
-		r.Model = p.engine.Spec().ID()
+	if p.detector != nil {
+		r.Model = p.detector.Engine().Spec().ID()
 	}
 	for _, c := range p.cameras() {
 		r.Cameras[c.Name()] = string(c.Stats().State)

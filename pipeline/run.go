@@ -58,8 +58,9 @@ type process struct {
 	conn     *bus.Conn
 	whip     *ingest.WHIP
 	fleet    *fleet
-	engine   *detect.Engine
+	engine   *detect.Engine // until the detector has it
 	detector *detect.Worker
+	model    watchedModel
 	tracker  *track.Worker
 	sinks    *sinks.Server
 	ndjson   *sinks.NDJSON
@@ -87,11 +88,18 @@ func (p *process) open(ctx context.Context) error {
 	return p.openRoles()
 }
 
-func (p *process) openEngine(ctx context.Context) (err error) {
+func (p *process) openEngine(ctx context.Context) error {
 	for _, d := range p.cfg.Detectors {
-		p.engine, err = OpenEngine(ctx, p.cfg, d, p.log)
+		c, err := EngineConfig(p.cfg, d)
+		if err != nil {
+			return err
+		}
+		p.model = watchedModel{c.Model, modelStampsOf(c.Model)}
+		if p.engine, err = OpenEngine(ctx, p.cfg, d, p.log); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // OpenEngine loads the model of a detector and makes its sessions, exactly as a running detector has them.
@@ -155,7 +163,7 @@ func (p *process) openRoles() error {
 		p.tracker = track.NewWorker(p.conn, track.Config{}, p.log)
 	}
 	if p.roles.Has(RoleDetect) {
-		p.detector = detect.NewWorker(p.engine, p.conn, p.log)
+		p.detector, p.engine = detect.NewWorker(p.engine, p.conn, p.log), nil
 	}
 	if p.roles.Has(RoleIngest) {
 		return p.openCameras()
@@ -176,7 +184,7 @@ func (p *process) stages() []stage {
 		s = append(s, stage{"ingest", p.fleet.run, true})
 	}
 	if p.detector != nil {
-		s = append(s, stage{"detect", p.detector.Run, false})
+		s = append(s, stage{"detect", p.detector.Run, false}, stage{"model", p.followModel, false})
 	}
 	if p.tracker != nil {
 		s = append(s, stage{"track", p.tracker.Run, false})
@@ -249,6 +257,9 @@ func (p *process) close() {
 	}
 	if p.engine != nil {
 		p.engine.Close()
+	}
+	if p.detector != nil {
+		p.detector.Engine().Close()
 	}
 	if p.listener != nil {
 		p.listener.Close()

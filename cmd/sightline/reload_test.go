@@ -24,6 +24,38 @@ func replace(t testing.TB, path, text string) {
 	}
 }
 
+// TestAChangedModelIsTakenWhileFramesCome: what is no model changes nothing.
+func TestAChangedModelIsTakenWhileFramesCome(t *testing.T) {
+	bytesOf := func(name string) string {
+		text, err := os.ReadFile(strings.Replace(tiny(t), "tiny.onnx", name, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	model := filepath.Join(t.TempDir(), "model.onnx")
+	replace(t, model, bytesOf("tiny.onnx"))
+	config := write(t, "site.yaml", "bus: {listen: \"127.0.0.1:0\"}\nhttp: {listen: \"127.0.0.1:0\"}\ndetectors: {default: {model: "+model+"}}\n"+
+		"cameras: {gate: {source: "+scene(t, "10")+", loop: true}}\n")
+	p := start(t, nil, "run", "-c", config)
+	gate := listen(t, p.broker(t), "gate")
+	first := gate.await(t, 3)[0].Model
+	replace(t, model, "no model")
+	p.await(t, "changed model is refused")
+	replace(t, model, bytesOf("tiny_v8.onnx"))
+	p.await(t, "model replaced.*before="+first)
+	eventually(t, "the new model is told of", func() bool {
+		m := gate.messages()
+		return m[len(m)-1].Model != first
+	})
+	if _, body := get(t, p.page(t)+"/readyz"); strings.Contains(body, first) {
+		t.Errorf("the old model is still told of: %s", body)
+	}
+	if code := p.stop(t); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestChangedConfigurationTouchesChangedCamerasOnly: one camera goes on in its session while others come, change and go.
 func TestChangedConfigurationTouchesChangedCamerasOnly(t *testing.T) {
 	clip, path := scene(t, "10"), filepath.Join(t.TempDir(), "site.yaml")
