@@ -48,7 +48,7 @@ type Stats struct {
 }
 
 // Conn is a connection to the broker. It reconnects for ever and is safe for use by several goroutines. What it
-// publishes goes through bounded queues: no method waits for the broker but Connect, Next and Close.
+// publishes goes through bounded queues: no method waits for the broker but Connect, Next, StoreCounts, LoadCounts and Close.
 type Conn struct {
 	subjects Subjects
 	url      string

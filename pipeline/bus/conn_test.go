@@ -135,6 +135,7 @@ func TestStreamsAsDesigned(t *testing.T) {
 		"FRAMES":     {Subjects: []string{"sightline.frames.*"}, Storage: jetstream.MemoryStorage, MaxMsgsPerSubject: 1, MaxAge: 2 * time.Second, MaxBytes: -1},
 		"DETECTIONS": {Subjects: []string{"sightline.detections.*"}, Storage: jetstream.FileStorage, MaxMsgsPerSubject: -1, MaxAge: 24 * time.Hour, MaxBytes: 32 << 20},
 		"EVENTS":     {Subjects: []string{"sightline.events.*.>"}, Storage: jetstream.FileStorage, MaxMsgsPerSubject: -1, MaxAge: 7 * 24 * time.Hour, MaxBytes: 8 << 20},
+		"COUNTS":     {Subjects: []string{"sightline.counts.*"}, Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, MaxBytes: -1},
 		"STATUS":     {Subjects: []string{"sightline.status.*.*"}, Storage: jetstream.MemoryStorage, MaxMsgsPerSubject: 1, MaxBytes: -1},
 	} {
 		stream, err := c.js.Stream(deadline(t), name)

@@ -12,6 +12,7 @@ const (
 	SchemaTracks     = "sightline.tracks/1"
 	SchemaEvent      = "sightline.event/1"
 	SchemaStatus     = "sightline.status/1"
+	SchemaCounts     = "sightline.counts/1"
 )
 
 // Clock says where a capture time comes from.
@@ -178,6 +179,8 @@ type TrackObject struct {
 	// Carried says that nobody looked closely at its place in this frame: it stands where it was last seen, or moves and is
 	// where it is expected.
 	Carried bool `json:"carried,omitempty"`
+	// Zones are the names of those that it has entered and not left; a carried object keeps its own.
+	Zones []string `json:"zones,omitempty"`
 }
 
 // EventType says what happened.
@@ -188,9 +191,37 @@ const (
 	EventStart         EventType = "start"
 	EventUpdate        EventType = "update"
 	EventEnd           EventType = "end"
+	EventZoneEnter     EventType = "zone_enter"
+	EventZoneLeave     EventType = "zone_leave"
+	EventLineCross     EventType = "line_cross"
 	EventCameraOnline  EventType = "camera_online"
 	EventCameraOffline EventType = "camera_offline"
 )
+
+// Direction says which way a line was crossed, as seen in the picture by somebody at its first point who looks to its second.
+type Direction string
+
+// The directions of a crossing.
+const (
+	DirectionIn  Direction = "in"  // from left to right
+	DirectionOut Direction = "out" // from right to left
+)
+
+// UnmarshalText refuses any text that names no direction.
+func (d *Direction) UnmarshalText(text []byte) error {
+	switch v := Direction(text); v {
+	case DirectionIn, DirectionOut:
+		*d = v
+		return nil
+	}
+	return fmt.Errorf("direction %.40q: must be in or out", text)
+}
+
+// Totals are the crossings of a line since it was first configured, of all labels.
+type Totals struct {
+	In  uint64 `json:"in"`
+	Out uint64 `json:"out"`
+}
 
 // CameraLabel is the label token of events about the camera itself.
 const CameraLabel = "camera"
@@ -209,6 +240,21 @@ type Event struct {
 	Score      float32   `json:"score,omitempty"`     // best so far
 	Box        *Box      `json:"box,omitempty"`
 	Cause      string    `json:"cause,omitempty"` // camera_offline: why, without secrets
+	Zone       string    `json:"zone,omitempty"`  // zone_enter, zone_leave
+	// DwellMS is for how many milliseconds of capture time the object of a zone_leave was seen in the zone.
+	DwellMS   *float64  `json:"dwell_ms,omitempty"`
+	Line      string    `json:"line,omitempty"` // line_cross
+	Direction Direction `json:"direction,omitempty"`
+	// Counts are the line's totals, this crossing included; nil while those of former processes could not be read.
+	Counts *Totals `json:"counts,omitempty"`
+}
+
+// Counts are the totals of all lines of a camera. The newest message of each camera is kept for ever.
+type Counts struct {
+	Schema string            `json:"schema"`
+	Camera string            `json:"camera"`
+	At     time.Time         `json:"at"`
+	Lines  map[string]Totals `json:"lines"` // by name, never null
 }
 
 // Status is the last known state of a worker or a camera, every five seconds.

@@ -73,7 +73,8 @@ func (c *Conn) PublishTracks(ctx context.Context, t *Tracks) error {
 // PublishEvent queues an event; the broker stores it once.
 func (c *Conn) PublishEvent(ctx context.Context, e *Event) error {
 	m := e.complete()
-	id := fmt.Sprintf("%s/%s/%d/%s/%s/%d/%d", m.Camera, m.Session, m.Seq, m.Type, m.Label, m.TrackID, m.CapturedAt.UnixNano())
+	id := fmt.Sprintf("%s/%s/%d/%s/%s/%d/%d/%s/%s",
+		m.Camera, m.Session, m.Seq, m.Type, m.Label, m.TrackID, m.CapturedAt.UnixNano(), m.Zone, m.Line)
 	return c.publish(ctx, c.subjects.Event(m.Camera, m.Label, m.Type), id, &m)
 }
 

@@ -19,7 +19,7 @@ import (
 func someTracks() *Tracks {
 	return &Tracks{
 		Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Clock: ClockFile, Frame: Size{640, 480}, Model: "m@01234567",
-		Objects: []TrackObject{{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true}},
+		Objects: []TrackObject{{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true, []string{"yard", "door"}}},
 	}
 }
 
@@ -32,6 +32,22 @@ func someEvent() *Event {
 
 func someStatus() *Status {
 	return &Status{Role: "ingest", ID: "gate", State: "online", At: captured, Counters: map[string]float64{"frames": 12, "fps": 12.5}}
+}
+
+func someCrossing() *Event {
+	e := someEvent()
+	e.Type, e.Line, e.Direction, e.Counts = EventLineCross, "door", DirectionIn, &Totals{In: 1 << 63}
+	return e
+}
+
+func someLeaving() *Event {
+	e, dwell := someEvent(), 1250.5
+	e.Type, e.Zone, e.DwellMS = EventZoneLeave, "yard", &dwell
+	return e
+}
+
+func someCounts() *Counts {
+	return &Counts{Camera: "gate", At: captured, Lines: map[string]Totals{"door": {In: 3, Out: 1}, "back": {}}}
 }
 
 func compiled(t *testing.T, name string) *jsonschema.Schema {
@@ -76,6 +92,8 @@ func TestPublishedMessagesMatchTheirSchemas(t *testing.T) {
 		{"tracks", "sightline.tracks.gate", c.PublishTracks(t.Context(), noTracks)},
 		{"event", "sightline.events.gate.traffic_light.end", c.PublishEvent(t.Context(), someEvent())},
 		{"event", "sightline.events.gate.camera.camera_offline", c.PublishEvent(t.Context(), offline)},
+		{"event", "sightline.events.gate.traffic_light.line_cross", c.PublishEvent(t.Context(), someCrossing())},
+		{"event", "sightline.events.gate.traffic_light.zone_leave", c.PublishEvent(t.Context(), someLeaving())},
 		{"status", "sightline.status.ingest.gate", c.PublishStatus(t.Context(), someStatus())},
 		{"status", "sightline.status.detect.host-1", c.PublishStatus(t.Context(), &Status{Role: "detect", ID: "host-1", State: "running", At: captured})},
 	} {
@@ -142,6 +160,40 @@ func TestSchemasAndParsersAgree(t *testing.T) {
 	}
 }
 
+// TestEventsOfPlacesAreChecked: the parser and the schema refuse the same.
+func TestEventsOfPlacesAreChecked(t *testing.T) {
+	const event = `{"schema":"sightline.event/1","camera":"gate","captured_at":"2026-02-03T10:11:12Z","label":"person",`
+	schema := compiled(t, "event")
+	for rest, good := range map[string]bool{
+		`"type":"zone_enter","zone":"yard"`: true, `"type":"zone_leave","zone":"yard","dwell_ms":0`: true, `"type":"zone_enter"`: false,
+		`"type":"zone_leave"`: false, `"type":"zone_enter","zone":"a.b"`: false, `"type":"zone_leave","zone":"yard","dwell_ms":-1`: false,
+		`"type":"line_cross","line":"door","direction":"in"`: true, `"type":"line_cross","line":"door"`: false,
+		`"type":"line_cross","direction":"in"`: false, `"type":"line_cross","line":"a b","direction":"in"`: false,
+		`"type":"line_cross","line":"door","direction":"up"`:                                    false,
+		`"type":"line_cross","line":"door","direction":"out","counts":{"in":1,"out":2}`:         true,
+		`"type":"line_cross","line":"door","direction":"out","counts":{"in":-1,"out":2}`:        false,
+		`"type":"line_cross","line":"door","direction":"out","counts":{"in":1.5,"out":2}`:       false,
+		`"type":"start","zone":"` + strings.Repeat("z", 65) + `"`:                               false,
+		`"type":"start","line":"door","zone":"yard","direction":"in","dwell_ms":1,"later":true`: true,
+	} {
+		_, err := ParseEvent([]byte(event + rest + "}"))
+		doc, parseErr := jsonschema.UnmarshalJSON(strings.NewReader(event + rest + "}"))
+		if parseErr != nil {
+			t.Fatal(parseErr)
+		}
+		if valid := schema.Validate(doc) == nil; (err == nil) != good || valid != good {
+			t.Errorf("%s: parser says %v, schema %v, want %v", rest, err, valid, good)
+		}
+	}
+	tracks := someTracks()
+	for _, zones := range [][]string{make([]string, MaxZones+1), {"a.b"}, {""}} {
+		tracks.Objects[0].Zones = zones
+		if c := tracks.complete(); c.Validate() == nil {
+			t.Errorf("zones %q are accepted", zones)
+		}
+	}
+}
+
 func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
 	c := connect(t, Config{Server: newBroker(t, "")})
 	d, tracks, event, status := someDetections("a.b", 1), someTracks(), someEvent(), someStatus()
@@ -186,15 +238,16 @@ func TestAsyncAPI(t *testing.T) {
 	for channel, address := range map[string]string{
 		"frames": s.Frames("{camera}"), "detections": s.Detections("{camera}"), "tracks": s.Tracks("{camera}"),
 		"events": "sightline.events.{camera}.{label}.{type}", "status": s.Status("{role}", "{id}"),
+		"counts": s.Counts("{camera}"),
 	} {
 		if got := doc.Channels[channel].Address; got != address {
 			t.Errorf("channel %s has the address %q, want %q", channel, got, address)
 		}
 	}
-	if !strings.HasPrefix(doc.AsyncAPI, "3.") || len(doc.Channels) != 5 {
+	if !strings.HasPrefix(doc.AsyncAPI, "3.") || len(doc.Channels) != 6 {
 		t.Errorf("version %s, %d channels", doc.AsyncAPI, len(doc.Channels))
 	}
-	for _, name := range []string{"detections", "tracks", "event", "status"} {
+	for _, name := range []string{"detections", "tracks", "event", "status", "counts"} {
 		if got := doc.Components.Messages[name].Payload.Schema["$ref"]; got != "./"+name+".json" || Schema(name) == nil {
 			t.Errorf("message %s refers to %q", name, got)
 		}
@@ -217,7 +270,12 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"schema":"sightline.event/1","type":"start","camera":"gate","captured_at":"2026-02-03T10:11:12Z","label":"person"}`))
 	f.Add([]byte(`{"schema":"sightline.status/1","role":"ingest","id":"gate","state":"online","at":"2026-02-03T10:11:12Z"}`))
 	f.Add([]byte(`{"schema":"sightline.tracks/1","camera":"gate","objects":[{"box":[1,2,3,4]}]}`))
+	f.Add([]byte(`{"schema":"sightline.event/1","type":"zone_leave","zone":"z","dwell_ms":1,"camera":"gate","captured_at":"2026-02-03T10:11:12Z","label":"person"}`))
+	f.Add([]byte(`{"schema":"sightline.counts/1","camera":"gate","at":"2026-02-03T10:11:12Z","lines":{"door":{"in":1,"out":18446744073709551615}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if m, err := ParseCounts(data); err == nil && m.Validate() != nil {
+			t.Error("invalid counts")
+		}
 		if m, err := ParseDetections(data); err == nil && m.Validate() != nil {
 			t.Error("invalid detections")
 		}

@@ -26,6 +26,7 @@ const (
 	streamDetections = "DETECTIONS"
 	streamEvents     = "EVENTS"
 	streamStatus     = "STATUS"
+	streamCounts     = "COUNTS"
 )
 
 func streamConfigs(s Subjects, store int64) []jetstream.StreamConfig {
@@ -47,6 +48,10 @@ func streamConfigs(s Subjects, store int64) []jetstream.StreamConfig {
 		},
 		{
 			Name: s.stream(streamStatus), Subjects: []string{s.Status("*", "*")}, Storage: jetstream.MemoryStorage,
+			MaxMsgsPerSubject: 1, Duplicates: dedupWindow, Discard: jetstream.DiscardOld,
+		},
+		{
+			Name: s.stream(streamCounts), Subjects: []string{s.Counts("*")}, Storage: jetstream.FileStorage,
 			MaxMsgsPerSubject: 1, Duplicates: dedupWindow, Discard: jetstream.DiscardOld,
 		},
 	}

@@ -80,6 +80,9 @@ func (s Subjects) Events(camera string) string { return s.prefix + ".events." + 
 // Status carries the last state of one worker or camera.
 func (s Subjects) Status(role, id string) string { return s.prefix + ".status." + role + "." + id }
 
+// Counts carries the totals of the lines of a camera.
+func (s Subjects) Counts(camera string) string { return s.prefix + ".counts." + camera }
+
 // stream names a stream so that two prefixes in one account never share one. The default prefix has the plain names.
 func (s Subjects) stream(kind string) string {
 	if s.prefix == DefaultPrefix {

@@ -11,9 +11,13 @@ import (
 const (
 	MaxMessage = 4 << 20 // bytes of a JSON message
 	MaxObjects = 10_000  // objects of a frame
+	MaxZones   = 64      // zones of a camera
+	MaxLines   = 64      // lines of a camera
 	maxText    = 256     // characters of a label, model, state
 	maxCause   = 2048    // characters of a cause
 	maxCounter = 1000    // counters of a status
+	// MaxKeptLines bounds the lines of a Counts message, which holds also those that are no longer configured.
+	MaxKeptLines = 4 * MaxLines
 )
 
 // validator keeps the first fault, so that a message reads as a list of rules.
@@ -102,8 +106,16 @@ func (t *Tracks) Validate() error {
 		v.object(i, &t.Objects[i].Object)
 		v.box(i, t.Objects[i].Predicted)
 		v.that(t.Objects[i].TrackID > 0, "object %d: track_id must not be 0", i)
+		v.zones(i, t.Objects[i].Zones)
 	}
 	return v.err
+}
+
+func (v *validator) zones(i int, names []string) {
+	v.that(len(names) <= MaxZones, "object %d: in %d zones: must be at most %d", i, len(names), MaxZones)
+	for _, name := range names[:min(len(names), MaxZones)] {
+		v.check(validateName("zone", name))
+	}
 }
 
 // Validate refuses an event that breaks a rule of the contract.
@@ -125,6 +137,37 @@ func (e *Event) Validate() error {
 		v.box(0, *e.Box)
 	}
 	v.text("cause", e.Cause, maxCause)
+	v.place(e)
+	return v.err
+}
+
+// place checks what only events of zones and lines have.
+func (v *validator) place(e *Event) {
+	if e.Zone != "" || e.Type == EventZoneEnter || e.Type == EventZoneLeave {
+		v.check(validateName("zone", e.Zone))
+	}
+	if e.DwellMS != nil {
+		v.that(*e.DwellMS >= 0 && !math.IsInf(*e.DwellMS, 0), "dwell_ms %v: must be a number that is not negative", *e.DwellMS)
+	}
+	if e.Line != "" || e.Type == EventLineCross {
+		v.check(validateName("line", e.Line))
+	}
+	if e.Direction != "" || e.Type == EventLineCross {
+		v.check(new(Direction).UnmarshalText([]byte(e.Direction)))
+	}
+}
+
+// Validate refuses counts that break a rule of the contract.
+func (c *Counts) Validate() error {
+	var v validator
+	v.schema(c.Schema, SchemaCounts)
+	v.check(ValidateCamera(c.Camera))
+	v.check(validateTime("at", c.At))
+	v.that(c.Lines != nil, "lines: must be there")
+	v.that(len(c.Lines) <= MaxKeptLines, "%d lines: must be at most %d", len(c.Lines), MaxKeptLines)
+	for name := range c.Lines {
+		v.check(validateName("line", name))
+	}
 	return v.err
 }
 
@@ -178,6 +221,15 @@ func (s *Status) complete() Status {
 	return m
 }
 
+func (c *Counts) complete() Counts {
+	m := *c
+	m.Schema, m.At = SchemaCounts, c.At.UTC()
+	if m.Lines == nil {
+		m.Lines = map[string]Totals{}
+	}
+	return m
+}
+
 // UnmarshalJSON accepts exactly four numbers.
 func (b *Box) UnmarshalJSON(data []byte) error {
 	var v []float32
@@ -205,6 +257,9 @@ func ParseEvent(data []byte) (*Event, error) { return parse(new(Event), "event",
 
 // ParseStatus reads a status as ParseDetections does.
 func ParseStatus(data []byte) (*Status, error) { return parse(new(Status), "status", data) }
+
+// ParseCounts reads counts as ParseDetections does.
+func ParseCounts(data []byte) (*Counts, error) { return parse(new(Counts), "counts", data) }
 
 func parse[T interface{ Validate() error }](m T, what string, data []byte) (T, error) {
 	var none T
