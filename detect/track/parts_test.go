@@ -1,6 +1,7 @@
 package track
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -154,11 +155,17 @@ func FuzzTracker(f *testing.F) {
 		if len(data)%2 == 1 {
 			d.Tiles.Policy = bus.PolicyAdaptive
 		}
+		tracker.SetScene(Scene{
+			Zones: []Zone{{Name: "half", Area: Polygon{{0.5, 0}, {1, 0}, {1, 1}, {0.5, 1}}, Inertia: 1}, {Name: "a", Area: Polygon{{0, 0}, {1, 0}, {0, 1}}, Labels: []string{"a"}}},
+			Lines: []Line{{Name: "across", From: Point{0.2, 0.3}, To: Point{0.9, 0.6}}},
+		})
+		visits := visitors{}
+		defer func() { visits.gone(t, tracker.End()) }()
 		ended := map[uint64]bool{}
 		for ; len(data) >= 6; data = data[6:] {
 			if step := data[0]; step > 0 { // 0: one more object of the same frame
 				d.Seq++
-				checkUpdate(t, tracker, d, ended)
+				checkUpdate(t, tracker, d, ended, visits)
 				d.Objects = d.Objects[:0]
 				d.Tiles.Regions = []bus.Region{{X: int(data[1]), Y: int(data[2]) / 4, W: 100, H: 50}}
 				d.CapturedAt = d.CapturedAt.Add(time.Duration(int8(step)) * 30 * time.Millisecond)
@@ -170,7 +177,7 @@ func FuzzTracker(f *testing.F) {
 			d.Objects = append(d.Objects, o)
 		}
 		d.Seq++
-		checkUpdate(t, tracker, d, ended)
+		checkUpdate(t, tracker, d, ended, visits)
 	})
 }
 
@@ -191,10 +198,39 @@ func strange(b byte) float32 {
 	return float32(b)
 }
 
-func checkUpdate(t *testing.T, tracker *Tracker, d *bus.Detections, ended map[uint64]bool) {
+// visitors are the tracks in each zone by the events that came.
+type visitors map[string]bool
+
+func (v visitors) check(t *testing.T, events []bus.Event) {
+	t.Helper()
+	for _, e := range events {
+		key := fmt.Sprint(e.Zone, e.TrackID)
+		if (e.Type == bus.EventZoneEnter) == v[key] && e.Zone != "" {
+			t.Fatalf("%s of %s by %d, inside before: %v", e.Type, e.Zone, e.TrackID, v[key])
+		}
+		if e.Validate() != nil {
+			t.Fatalf("%+v: %v", e, e.Validate())
+		}
+		v[key] = e.Type == bus.EventZoneEnter
+	}
+}
+
+// gone requires that with the last track every zone is left.
+func (v visitors) gone(t *testing.T, last []bus.Event) {
+	t.Helper()
+	v.check(t, last)
+	for key, in := range v {
+		if in {
+			t.Fatalf("%s is never left", key)
+		}
+	}
+}
+
+func checkUpdate(t *testing.T, tracker *Tracker, d *bus.Detections, ended map[uint64]bool, visits visitors) {
 	t.Helper()
 	tracks, events := tracker.Update(d)
 	checkFrame(t, d, tracks, events, ended)
+	visits.check(t, events)
 	for i := range tracker.targets {
 		g := &tracker.targets[i]
 		if !finite(g.cx) || !finite(g.cy) || !finite(g.w) || !finite(g.h) {

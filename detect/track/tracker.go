@@ -1,4 +1,5 @@
-// Package track gives the objects of one camera identities over time, and tells when they come and go. It is pure Go.
+// Package track gives the objects of one camera identities over time, and tells when they come and go, which zones they enter, and
+// which lines they cross. It is pure Go.
 //
 // Objects and tracks are paired as ByteTrack does: first those with high scores, then those with low scores, which alone would
 // be noise but continue a track that was there a moment before (a person half behind a car). A Kalman filter says where each
@@ -38,6 +39,7 @@ type target struct {
 	told      time.Time // of the last start or update
 	anchored  bus.Box   // where it was seen since
 	since     time.Time
+	visit     *visit
 }
 
 // Tracker follows the objects of one session of one camera. It belongs to one goroutine.
@@ -50,6 +52,10 @@ type Tracker struct {
 	seq     uint64
 	step    float64 // smoothed seconds between frames
 	lastID  uint64
+
+	scene    Scene
+	segments []segment // its lines in pixels
+	idle     []*visit  // whose memory is used again
 
 	looks   looks // of this frame
 	targets []target
@@ -91,6 +97,7 @@ func (t *Tracker) Update(d *bus.Detections) ([]bus.TrackObject, []bus.Event) {
 	if d.Frame != t.frame {
 		t.end(func(*target) bool { return true })
 		t.frame = d.Frame
+		t.segments = t.scene.segments(t.segments, t.frame)
 	}
 	t.seq, t.looks = d.Seq, looksOf(d)
 	t.advance(d.CapturedAt)
@@ -115,6 +122,7 @@ func (t *Tracker) advance(now time.Time) {
 		t.step = dt
 	}
 	t.step += 0.2 * (dt - t.step)
+	back := now.Before(t.now)
 	t.now = now
 	for i := range t.targets {
 		g := &t.targets[i]
@@ -126,6 +134,11 @@ func (t *Tracker) advance(now time.Time) {
 		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since} {
 			if past.After(now) {
 				*past = now
+			}
+		}
+		for k := range g.visit.stays {
+			if back {
+				g.visit.stays[k].notAfter(now)
 			}
 		}
 	}
@@ -140,7 +153,7 @@ func (t *Tracker) collect(objects []bus.Object) {
 			continue
 		}
 		o.Box = box
-		if t.partOfKnown(&o) {
+		if t.scene.ignores(&o, t.frame) || t.partOfKnown(&o) {
 			continue
 		}
 		t.objects = append(t.objects, o)
@@ -258,7 +271,7 @@ func (t *Tracker) begin() {
 			t.refused++
 			continue
 		}
-		g := target{motion: newMotion(t.objects[j].Box), started: t.now}
+		g := target{motion: newMotion(t.objects[j].Box), started: t.now, visit: t.newVisit()}
 		t.take(&g, &t.objects[j])
 		t.targets = append(t.targets, g)
 	}
@@ -268,6 +281,9 @@ func (t *Tracker) begin() {
 func (t *Tracker) tell() {
 	for i := range t.targets {
 		g := &t.targets[i]
+		if g.hits < t.cfg.MinHits && g.seenSeq == t.seq {
+			t.observe(g)
+		}
 		if g.hits < t.cfg.MinHits || g.misses > 0 && !g.unlooked {
 			continue
 		}
@@ -282,7 +298,10 @@ func (t *Tracker) tell() {
 		case t.now.Sub(g.told) >= t.cfg.UpdateEvery:
 			t.event(bus.EventUpdate, g)
 		}
-		t.out = append(t.out, bus.TrackObject{Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame)})
+		t.observe(g)
+		t.out = append(t.out, bus.TrackObject{
+			Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame), Zones: g.visit.zones,
+		})
 	}
 	slices.SortFunc(t.out, func(a, b bus.TrackObject) int { return cmp.Compare(a.TrackID, b.TrackID) })
 }
@@ -302,21 +321,31 @@ func (t *Tracker) end(over func(*target) bool) {
 		if !over(g) {
 			t.targets[kept] = *g
 			kept++
-		} else if g.id != 0 {
+			continue
+		}
+		t.depart(g)
+		if g.id != 0 {
 			t.event(bus.EventEnd, g)
 		}
 	}
 	t.targets = t.targets[:kept]
 }
 
-// event tells of a target as it was last seen: time, frame and box belong together, also at its end.
+// event tells of a target's start, update or end.
 func (t *Tracker) event(kind bus.EventType, g *target) {
 	g.told = t.now
+	t.happened(kind, g)
+}
+
+// happened tells of a target as it was last seen: time, frame and box belong together, also at its end. The event may be
+// completed until the next one.
+func (t *Tracker) happened(kind bus.EventType, g *target) *bus.Event {
 	box := g.object.Box
 	t.events = append(t.events, bus.Event{
 		Schema: bus.SchemaEvent, Type: kind, Camera: t.camera, Session: t.session, Seq: g.seenSeq, CapturedAt: g.seen,
 		Label: g.object.Label, TrackID: g.id, StartedAt: g.started, Score: g.best, Box: &box,
 	})
+	return &t.events[len(t.events)-1]
 }
 
 // Refused counts the objects that began no track because there were MaxTracks.

@@ -17,6 +17,9 @@ const (
 // names and web addresses.
 func ValidateCamera(name string) error { return validateName("camera", name) }
 
+// ValidateName refuses a name that does not match [A-Za-z0-9_-]{1,64}; kind says in the error what it names.
+func ValidateName(kind, name string) error { return validateName(kind, name) }
+
 func validateName(kind, name string) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("%s name %.70q: must have 1 to %d characters", kind, name, maxName)
