@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"reflect"
 	"sync"
 	"time"
 
@@ -19,13 +21,16 @@ const (
 
 // Worker follows the objects of all cameras: it takes detections from the bus and publishes tracks and events. The role runs
 // once in an installation: a second worker would publish every track a second time, with ids of its own. It may be restarted
-// at any moment: tracks then begin anew, and their ids are above all that were given before in the same session.
+// at any moment: tracks then begin anew, and their ids are above all that were given before in the same session. The totals of
+// lines go on: an orderly end loses none, a crash those of the last moment.
 type Worker struct {
-	conn *bus.Conn
-	cfg  Config
-	log  *slog.Logger
+	conn   *bus.Conn
+	cfg    Config
+	log    *slog.Logger
+	ledger *ledger
 
 	mu      sync.Mutex // protects what follows
+	scenes  map[string]Scene
 	cameras map[string]*camera
 	stats   Stats
 	said    time.Time // when a failure was logged
@@ -53,7 +58,29 @@ type camera struct {
 
 // NewWorker makes a worker; Run makes it work. The zero Config has all defaults.
 func NewWorker(conn *bus.Conn, cfg Config, log *slog.Logger) *Worker {
-	return &Worker{conn: conn, cfg: cfg.withDefaults(), log: log, cameras: map[string]*camera{}}
+	return &Worker{conn: conn, cfg: cfg.withDefaults(), log: log, ledger: newLedger(conn, log), cameras: map[string]*camera{}}
+}
+
+// SetScenes says what places in the pictures of cameras mean, by the camera's name, from now on; a camera without a scene has
+// none. It may be called at any time from any goroutine, also before Run. Cameras whose scene did not change do not notice, and
+// no track ends. Nothing changes where a scene is not valid.
+func (w *Worker) SetScenes(ctx context.Context, scenes map[string]Scene) error {
+	for name, s := range scenes {
+		if err := s.Validate(); err != nil {
+			return fmt.Errorf("scene of camera %s: %w", name, err)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.scenes
+	w.scenes = maps.Clone(scenes)
+	w.ledger.follow(scenes)
+	for name, c := range w.cameras {
+		if !reflect.DeepEqual(before[name], scenes[name]) {
+			w.tell(ctx, c.tracker.SetScene(scenes[name]))
+		}
+	}
+	return nil
 }
 
 // Run works until ctx ends; then it takes what is still on its way, and ends every track and tells of it. It fails at once
@@ -63,6 +90,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("track: %w", err)
 	}
 	publish := context.WithoutCancel(ctx)
+	defer w.keepCounts(ctx)()
 	sub, err := w.conn.SubscribeDetections("*", func(d *bus.Detections) { w.take(publish, d, time.Now()) })
 	if err != nil {
 		return fmt.Errorf("track: %w", err)
@@ -81,6 +109,24 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.endAll(last)
 			return nil
 		}
+	}
+}
+
+// keepCounts starts the ledger, and waits for the stored totals, within bounds: they shall be known before the first crossing.
+// What it returns stores the last ones.
+func (w *Worker) keepCounts(ctx context.Context) (finish func()) {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.ledger.run(life)
+	}()
+	wait, cancel := context.WithTimeout(ctx, loadTime)
+	defer cancel()
+	w.ledger.ready(wait)
+	return func() {
+		end()
+		<-ended
 	}
 }
 
@@ -144,6 +190,7 @@ func (w *Worker) follow(ctx context.Context, d *bus.Detections, now time.Time) *
 	}
 	c.retired, c.session = c.session, d.Session
 	c.tracker = NewTracker(w.cfg, d.Camera, d.Session)
+	c.tracker.SetScene(w.scenes[d.Camera])
 	return c
 }
 
@@ -202,6 +249,9 @@ func (w *Worker) publish(ctx context.Context, d *bus.Detections, tracks []bus.Tr
 
 func (w *Worker) tell(ctx context.Context, events []bus.Event) {
 	for i := range events {
+		if e := &events[i]; e.Type == bus.EventLineCross {
+			e.Counts = w.ledger.count(e.Camera, e.Line, e.Direction)
+		}
 		if err := w.conn.PublishEvent(ctx, &events[i]); err != nil {
 			w.failed(err)
 			continue
