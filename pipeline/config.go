@@ -107,6 +107,11 @@ type CameraConfig struct {
 	FPS    float64      `yaml:"fps"`
 	Frames FramesConfig `yaml:"frames"`
 	Tiles  TilesConfig  `yaml:"tiles"`
+	// What follows is for the role track. Objects takes away from what the global section lets through.
+	Objects ObjectsConfig         `yaml:"objects"`
+	Zones   map[string]ZoneConfig `yaml:"zones"`
+	Lines   map[string]LineConfig `yaml:"lines"`
+	Masks   map[string]MaskConfig `yaml:"masks"`
 }
 
 // Duration is a time.Duration written as text, such as 10ms.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sightline/sightline/detect/track"
 	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/strict"
 )
@@ -56,7 +57,7 @@ func (c *Config) problems() strict.Faults {
 	checkFrames(&k, "frames", c.Frames)
 	checkTiles(&k, "tiles", c.Tiles)
 	c.checkDetectors(&k)
-	c.checkObjects(&k)
+	checkObjects(&k, "objects", c.Objects)
 	c.checkSinks(&k)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
@@ -120,9 +121,9 @@ func (c *Config) checkDetectors(k *checker) {
 	}
 }
 
-func (c *Config) checkObjects(k *checker) {
-	for _, label := range slices.Sorted(maps.Keys(c.Objects.Filters)) {
-		f, key := c.Objects.Filters[label], "objects.filters."+label
+func checkObjects(k *checker, key string, o ObjectsConfig) {
+	for _, label := range slices.Sorted(maps.Keys(o.Filters)) {
+		f, key := o.Filters[label], key+".filters."+label
 		k.that(f.MinScore >= 0 && f.MinScore <= 1, key+".min_score", "must be 0 to 1")
 		k.that(f.MinArea >= 0, key+".min_area", "must not be negative")
 		k.that(f.MaxArea == 0 || f.MaxArea >= f.MinArea, key+".max_area", "must be 0 (no limit) or at least min_area")
@@ -147,6 +148,18 @@ func (c *Config) checkCameras(k *checker) {
 		k.that(cam.FPS >= 0 && cam.FPS <= 1000, key+".fps", "must be 0 (every frame) to 1000")
 		checkFrames(k, key+".frames", cam.Frames)
 		checkTiles(k, key+".tiles", cam.Tiles)
+		checkObjects(k, key+".objects", cam.Objects)
+		c.checkTracked(k, key+".objects.track", cam.Objects.Track)
+		checkScene(k, key, cam)
+	}
+}
+
+// checkTracked refuses labels of a camera that no detector reports.
+func (c *Config) checkTracked(k *checker, key string, labels []string) {
+	err := track.ValidateLabels(labels)
+	k.that(err == nil, key, "%v", err)
+	for _, label := range labels {
+		k.that(len(c.Objects.Track) == 0 || slices.Contains(c.Objects.Track, label), key, "%.40q is not in the global objects.track", label)
 	}
 }
 

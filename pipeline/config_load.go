@@ -61,7 +61,14 @@ func Parse(file string, data []byte) (Config, error) {
 	if err := dec.Decode(&next); !errors.Is(err, io.EOF) {
 		r.Fault(cmp.Or(next.Line, 1), "", "must hold one document")
 	}
+	unread := map[string]bool{} // what could not be read needs no second fault for its value
+	for _, fault := range r.Faults {
+		unread[fault.Key] = true
+	}
 	for _, problem := range cfg.problems() {
+		if unread[problem.Key] {
+			continue
+		}
 		r.Fault(r.LineOf(problem.Key), problem.Key, problem.Text)
 	}
 	return cfg, r.Err()
@@ -80,6 +87,8 @@ func (r *reader) value(n *yaml.Node, v reflect.Value, key string) {
 	}
 	switch {
 	case n.Tag == "!!null": // a key without a value keeps the default
+	case v.Type() == reflect.TypeFor[Coordinates]():
+		v.Set(reflect.ValueOf(r.coordinates(n, key)))
 	case v.Kind() == reflect.Struct:
 		r.structure(n, v, key)
 	case v.Kind() == reflect.Map:
@@ -118,11 +127,13 @@ func (r *reader) entries(n *yaml.Node, v reflect.Value, key string) {
 	made := reflect.MakeMapWithSize(v.Type(), len(values))
 	for name, child := range values {
 		entry := reflect.New(v.Type().Elem()).Elem()
-		switch key {
-		case "cameras":
+		switch entry.Interface().(type) {
+		case CameraConfig:
 			entry.Set(reflect.ValueOf(defaultCamera(*r.root)))
-		case "detectors":
+		case DetectorConfig:
 			entry.Set(reflect.ValueOf(defaultDetector()))
+		case ZoneConfig:
+			entry.Set(reflect.ValueOf(defaultZone()))
 		}
 		r.value(child, entry, join(key, name))
 		made.SetMapIndex(reflect.ValueOf(name), entry)

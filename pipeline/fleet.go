@@ -140,12 +140,12 @@ func (f *fleet) cameras() []*ingest.Camera {
 }
 
 // follow takes the cameras of a changed configuration: it ends those that are gone or differ and starts those that are new or
-// differ. What cannot be made is said and left out.
+// differ; a camera whose zones, lines, masks or objects alone differ is not touched. What cannot be made is said and left out.
 func (f *fleet) follow(cameras map[string]CameraConfig) {
 	f.exchange(true)
 	defer f.exchange(false)
 	for name, o := range f.snapshot() {
-		if c, still := cameras[name]; !still || c != o.cfg {
+		if c, still := cameras[name]; !still || !c.sameStream(o.cfg) {
 			f.end(name, o)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 const reloadEvery = time.Second
 
 // reload follows the configuration's file until ctx ends. Cameras that changed are ended and begun anew; what else changed is
-// named, for it needs a restart; a file with faults changes nothing.
+// named, for it needs a restart; a file with faults changes nothing. Zones, lines, masks and objects of a camera are exchanged
+// while it runs.
 func (p *process) reload(ctx context.Context) error {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
@@ -29,18 +30,23 @@ func (p *process) reload(ctx context.Context) error {
 			continue
 		}
 		seen = now
-		p.take()
+		p.take(ctx)
 	}
 }
 
 // take reads the file again and follows it.
-func (p *process) take() {
+func (p *process) take(ctx context.Context) {
 	next, err := p.Reread()
 	if err != nil {
 		p.log.Error("the changed configuration is refused, nothing changes", "file", p.File, "faults", err)
 		return
 	}
 	warnOfRest(p.log, p.cfg, next)
+	if p.tracker != nil {
+		if err := p.tracker.SetScenes(ctx, scenesOf(next.Cameras)); err != nil {
+			p.log.Error("zones, lines and masks are not followed", "cause", err)
+		}
+	}
 	if p.fleet != nil {
 		p.fleet.follow(next.Cameras)
 	}

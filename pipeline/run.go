@@ -161,6 +161,9 @@ func (p *process) openRoles() error {
 	}
 	if p.roles.Has(RoleTrack) {
 		p.tracker = track.NewWorker(p.conn, track.Config{}, p.log)
+		if err := p.tracker.SetScenes(context.Background(), scenesOf(p.cfg.Cameras)); err != nil {
+			return err
+		}
 	}
 	if p.roles.Has(RoleDetect) {
 		p.detector, p.engine = detect.NewWorker(p.engine, p.conn, p.log), nil
