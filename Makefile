@@ -41,6 +41,13 @@ lint: deps-test check ## the checks of `make test` without its tests, and static
 bench: deps-build ## benchmarks of every package, with allocations (BENCH=Letterbox for some)
 	@go test $(GO_FLAGS) -p 1 -run '^$$' -bench '$(BENCH)' -benchmem $(TESTFLAGS) ./...
 
+# How long `make soak` plays.
+SOAK ?= 1h
+
+.PHONY: soak
+soak: deps-build ## play a 4K camera for SOAK (1h) and watch the memory (needs ../shared/data)
+	@SOAK=$(SOAK) go test $(GO_FLAGS) -count=1 -v -timeout 0 -run '^TestSoak$$' ./cmd/sightline
+
 .PHONY: fuzz
 fuzz: deps-build ## every fuzz target for FUZZTIME (20s)
 	@tools/setup/fuzz.sh

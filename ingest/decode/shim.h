@@ -36,6 +36,9 @@ typedef struct {
 
 enum { SL_NONE = 0, SL_PICTURE = 1 };
 
+// Once a process, before there are threads: large memory goes back to the system when it is freed, from so many heaps at most.
+void sl_bound_memory(int heaps);
+
 int sl_decoder_open(sl_decoder **out, const sl_parameters *p, const uint8_t *extradata, int extradata_len, int threads);
 int sl_decoder_send(sl_decoder *d, const uint8_t *data, int len, int64_t pts, int discard);
 int sl_decoder_receive(sl_decoder *d); // SL_NONE: send more; SL_PICTURE: d->frame holds one
