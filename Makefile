@@ -86,6 +86,14 @@ sahi: build ## detection in tiles by SAHI, measured beside ours on DATA
 	@tools/setup/python.sh install sahi tools/peers/sahi-requirements.txt
 	@'$(CACHED)/sahi/bin/python' tools/peers/sahi_peer.py --data '$(DATA)/coco-4k' --model '$(DATA)/models/yolox_nano.onnx' $(SAHIFLAGS)
 
+# The same for `make bytetrack`, such as --score 0.7.
+BYTETRACKFLAGS ?=
+
+.PHONY: bytetrack
+bytetrack: build ## tracking by ByteTrack, on the same detections, measured beside ours on DATA and the demo clip
+	@tools/setup/python.sh install bytetrack tools/peers/bytetrack-requirements.txt
+	@vtest=$$(tools/setup/clip.sh) && '$(CACHED)/bytetrack/bin/python' tools/peers/bytetrack_peer.py --clips '$(DATA)/clips' --vtest "$$vtest" $(BYTETRACKFLAGS)
+
 .PHONY: screenshot
 screenshot: deps-test ## docs/page.png anew: the page as it plays the demo clip
 	@SOURCE=$${SOURCE:-$$(tools/setup/clip.sh)} MODEL=$(abspath $(or $(MODEL),models/yolox-nano-int8.onnx)) SCREENSHOT=$(CURDIR)/docs/page.png \
