@@ -4,26 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// pullWait bounds one request: after that long without a frame the next request finds out whether the consumer is
-// still there.
-const pullWait = time.Second
+const (
+	// pullWait bounds one request: after that long without a frame the next request finds out whether the consumer is still there.
+	pullWait = time.Second
+	// newsAge is how long the broker keeps a puller's consumer of news that nobody asks for.
+	newsAge = time.Minute
+	// maxPulled bounds the cameras that a puller remembers, and the news that it asks for at once.
+	maxPulled = 1024
+)
 
 // FramePuller takes frames for a pool of detectors: each frame goes to one of those who ask, and who is busy does not
-// ask. It is safe for use by several goroutines.
+// ask. Where there are more frames than are asked for, cameras take turns. It is safe for use by several goroutines.
+//
+// A stream gives its messages in the order in which they came, and of one that was replaced by a newer one the place is lost: a camera
+// whose frames come just before those of others would be seen each time, and the last ones never. So every camera has a
+// consumer of its own, shared by the pool, and each puller one that tells it, without pictures, of whom there are frames.
 type FramePuller struct {
 	conn *Conn
 	pool string
 
-	maker    chan struct{} // held by the one who makes the consumer
-	mu       sync.Mutex    // protects consumer
-	consumer jetstream.Consumer
+	asking  chan struct{}      // held by the one who asks; what follows is his
+	news    jetstream.Consumer // nil: to be made
+	cameras map[string]*pulled
+	served  uint64 // frames taken so far
+}
+
+// pulled is what a puller knows of one camera. Numbers of messages are those of the stream.
+type pulled struct {
+	consumer jetstream.Consumer // nil: to be made
+	told     uint64             // the newest frame that is known of
+	taken    uint64             // the newest that this puller, or another, has taken
+	served   uint64             // the puller's count when it took one last
 }
 
 // PullFrames joins a pool, named [A-Za-z0-9_-]{1,64}. All who pull for the same pool share the frames. It waits for the
@@ -32,111 +50,208 @@ func (c *Conn) PullFrames(ctx context.Context, pool string) (*FramePuller, error
 	if err := validateName("pool", pool); err != nil {
 		return nil, fmt.Errorf("pull frames: %w", err)
 	}
-	p := &FramePuller{conn: c, pool: pool, maker: make(chan struct{}, 1)}
-	if _, err := p.joined(ctx); err != nil {
+	p := &FramePuller{conn: c, pool: pool, asking: make(chan struct{}, 1), cameras: map[string]*pulled{}}
+	if err := p.join(ctx); err != nil {
 		return nil, fmt.Errorf("pull frames for pool %s: %w", pool, err)
 	}
 	return p, nil
 }
 
-// Next waits for a frame that nobody of the pool has seen and that is newer than two seconds. It carries on over
-// reconnections and makes streams and consumer again where a broker forgot them. It fails only when ctx ends or the
-// connection is closed. The frame is the caller's.
+// Next waits for a frame that nobody of the pool has seen and that is newer than two seconds: the newest of the camera that
+// was served longest ago. It carries on over reconnections and makes streams and consumers again where a broker forgot them.
+// It fails only when ctx ends or the connection is closed. The frame is the caller's.
 func (p *FramePuller) Next(ctx context.Context) (*Frame, error) {
+	select {
+	case p.asking <- struct{}{}:
+		defer func() { <-p.asking }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("pull frame for pool %s: %w", p.pool, ctx.Err())
+	}
 	for {
-		consumer, err := p.joined(ctx)
-		if err != nil {
+		if err := p.join(ctx); err != nil {
 			return nil, fmt.Errorf("pull frame for pool %s: %w", p.pool, err)
 		}
-		if f := p.ask(ctx, consumer); f != nil {
+		f, err := p.ask(ctx)
+		if f != nil {
 			return f, nil
 		}
+		if err != nil && !nothingCame(err) {
+			p.news, p.cameras = nil, map[string]*pulled{}
+			_ = wait(ctx, backoff(0)) // join tells that ctx ended
+		}
 	}
 }
 
-// ask sends one request and gives the frame that it brought, or nil.
-func (p *FramePuller) ask(ctx context.Context, consumer jetstream.Consumer) *Frame {
-	ctx, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	msg, err := consumer.Next(jetstream.FetchContext(ctx))
-	if err != nil {
-		p.mend(consumer, err)
-		return nil
-	}
-	f, err := DecodeHeader(msg.Headers(), msg.Data())
-	if err != nil {
-		p.conn.malformed(msg.Subject(), err)
-		return nil
-	}
-	p.conn.counters.received.Add(1)
-	return f
+// nothingCame tells that a request brought nothing because nobody published.
+func nothingCame(err error) bool {
+	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, jetstream.ErrNoMessages)
 }
 
-// mend draws the conclusion of a request that brought nothing.
-func (p *FramePuller) mend(consumer jetstream.Consumer, err error) {
-	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, jetstream.ErrNoMessages) {
-		return // nobody published
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.consumer == consumer {
-		p.consumer = nil
-	}
-}
-
-// joined gives the pool's consumer, made if need be by one of those who ask.
-func (p *FramePuller) joined(ctx context.Context) (jetstream.Consumer, error) {
-	if err := p.conn.waitOnline(ctx); err != nil {
+// ask hears the news and takes a frame, or nil where others were faster.
+func (p *FramePuller) ask(ctx context.Context) (*Frame, error) {
+	if err := p.hear(ctx); err != nil {
 		return nil, err
 	}
-	if consumer := p.current(); consumer != nil {
-		return consumer, errors.Join(p.conn.usable(), ctx.Err())
-	}
-	select {
-	case p.maker <- struct{}{}:
-		defer func() { <-p.maker }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if consumer := p.current(); consumer != nil {
-		return consumer, nil
-	}
-	return p.makeConsumer(ctx)
-}
-
-func (p *FramePuller) makeConsumer(ctx context.Context) (jetstream.Consumer, error) {
-	for attempt := 0; ; attempt++ {
-		if err := errors.Join(p.conn.usable(), p.conn.waitOnline(ctx)); err != nil {
+	for camera := p.due(); camera != ""; camera = p.due() {
+		msg, err := p.take(ctx, camera)
+		if err != nil {
 			return nil, err
 		}
-		consumer, err := p.join(ctx)
-		if err == nil {
-			p.mu.Lock()
-			p.consumer = consumer
-			p.mu.Unlock()
-			return consumer, nil
+		if msg == nil {
+			continue
+		}
+		f, err := DecodeHeader(msg.Headers(), msg.Data())
+		if err != nil {
+			p.conn.malformed(msg.Subject(), err)
+			continue
+		}
+		p.conn.counters.received.Add(1)
+		return f, nil
+	}
+	return nil, nil
+}
+
+// hear waits for news where no frame is known of, and takes all that there are.
+func (p *FramePuller) hear(ctx context.Context) error {
+	if p.due() == "" {
+		ctx, cancel := context.WithTimeout(ctx, pullWait)
+		defer cancel()
+		msg, err := p.news.Next(jetstream.FetchContext(ctx))
+		if err != nil {
+			return err
+		}
+		if more, err := p.note(msg); err != nil || more == 0 {
+			return err
+		}
+	}
+	batch, err := p.news.FetchNoWait(min(len(p.cameras)+16, maxPulled))
+	if err != nil {
+		return err
+	}
+	for msg := range batch.Messages() {
+		if _, err := p.note(msg); err != nil {
+			return err
+		}
+	}
+	return batch.Error()
+}
+
+// note remembers that a camera has a frame, and gives how many more news there are.
+func (p *FramePuller) note(msg jetstream.Msg) (more uint64, err error) {
+	about, err := msg.Metadata()
+	if err != nil {
+		return 0, fmt.Errorf("read news of a frame: %w", err)
+	}
+	camera := strings.TrimPrefix(msg.Subject(), p.conn.subjects.Frames(""))
+	if err := ValidateCamera(camera); err != nil {
+		p.conn.malformed(msg.Subject(), err)
+		return about.NumPending, nil
+	}
+	known := p.cameras[camera]
+	if known == nil {
+		p.makeRoom()
+		known = &pulled{}
+		p.cameras[camera] = known
+	}
+	known.told = about.Sequence.Stream
+	return about.NumPending, nil
+}
+
+// makeRoom forgets cameras that have no frame when there are too many.
+func (p *FramePuller) makeRoom() {
+	if len(p.cameras) < maxPulled {
+		return
+	}
+	for name, c := range p.cameras {
+		if c.told <= c.taken {
+			delete(p.cameras, name)
+		}
+	}
+}
+
+// due is the camera with a frame that was served longest ago; of those that never were, whose frame is the oldest. "" for none.
+func (p *FramePuller) due() (camera string) {
+	var best *pulled
+	for name, c := range p.cameras {
+		if c.told <= c.taken {
+			continue
+		}
+		if best == nil || c.served < best.served || c.served == best.served && c.told < best.told {
+			camera, best = name, c
+		}
+	}
+	return camera
+}
+
+// take asks for the newest frame of a camera; nil where somebody else of the pool has it.
+func (p *FramePuller) take(ctx context.Context, camera string) (jetstream.Msg, error) {
+	c := p.cameras[camera]
+	if c.consumer == nil {
+		var err error
+		if c.consumer, err = p.cameraConsumer(ctx, camera); err != nil {
+			return nil, err
+		}
+	}
+	c.taken = c.told
+	batch, err := c.consumer.FetchNoWait(1)
+	if err != nil {
+		return nil, err
+	}
+	msg := <-batch.Messages()
+	if msg == nil {
+		return nil, batch.Error()
+	}
+	if about, err := msg.Metadata(); err == nil { // it may be newer than what was told
+		c.taken = max(c.taken, about.Sequence.Stream)
+	}
+	p.served++
+	c.served = p.served
+	return msg, nil
+}
+
+// join returns when the broker is there and the puller hears of frames.
+func (p *FramePuller) join(ctx context.Context) error {
+	for attempt := 0; ; attempt++ {
+		if err := errors.Join(p.conn.usable(), p.conn.waitOnline(ctx)); err != nil {
+			return err
+		}
+		if p.news != nil {
+			return ctx.Err()
+		}
+		var err error
+		if p.news, err = p.newsConsumer(ctx); err == nil {
+			return nil
 		}
 		if ctx.Err() == nil {
 			p.conn.askForStreams()
 			p.conn.noise.streams.warn(p.conn.log, "waiting for the frames' stream", "pool", p.pool, "cause", err)
 		}
 		if err := wait(ctx, backoff(attempt)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
 
-func (p *FramePuller) current() jetstream.Consumer {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.consumer
+// newsConsumer makes this puller's own consumer of all frames, without pictures.
+func (p *FramePuller) newsConsumer(ctx context.Context) (jetstream.Consumer, error) {
+	return p.consumer(ctx, jetstream.ConsumerConfig{FilterSubject: p.conn.subjects.Frames("*"), HeadersOnly: true, InactiveThreshold: newsAge})
 }
 
-func (p *FramePuller) join(ctx context.Context) (jetstream.Consumer, error) {
+// cameraConsumer gives the pool's consumer of a camera. Names of pools and cameras hold no "=".
+func (p *FramePuller) cameraConsumer(ctx context.Context, camera string) (jetstream.Consumer, error) {
+	return p.consumer(ctx, jetstream.ConsumerConfig{
+		Durable: p.pool + "=" + camera, FilterSubject: p.conn.subjects.Frames(camera), MaxWaiting: 1024, InactiveThreshold: time.Hour,
+	})
+}
+
+func (p *FramePuller) consumer(ctx context.Context, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
-	return p.conn.js.CreateOrUpdateConsumer(ctx, p.conn.subjects.stream(streamFrames), jetstream.ConsumerConfig{
-		Durable: p.pool, AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
-		FilterSubject: p.conn.subjects.Frames("*"), MaxWaiting: 1024, InactiveThreshold: time.Hour, MemoryStorage: true,
-	})
+	cfg.AckPolicy, cfg.DeliverPolicy, cfg.MemoryStorage = jetstream.AckNonePolicy, jetstream.DeliverAllPolicy, true
+	made, err := p.conn.js.CreateOrUpdateConsumer(ctx, p.conn.subjects.stream(streamFrames), cfg)
+	if err != nil {
+		return nil, err // never a nil pointer inside
+	}
+	return made, nil
 }

@@ -97,9 +97,15 @@ func TestTwoPullersShare(t *testing.T) {
 func TestPullSurvivesALostConsumerAndALostStream(t *testing.T) {
 	c := connect(t, Config{Server: newBroker(t, "")})
 	puller := newPuller(t, c, "pool")
+	if err := c.PublishFrame(t.Context(), jpegFrame("gate", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := puller.Next(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
 	for name, lose := range map[string]func() error{
-		"consumer": func() error { return c.js.DeleteConsumer(deadline(t), "FRAMES", "pool") },
-		"stream":   func() error { return c.js.DeleteStream(deadline(t), "FRAMES") },
+		"consumers": func() error { return deleteConsumers(t, c) },
+		"stream":    func() error { return c.js.DeleteStream(deadline(t), "FRAMES") },
 	} {
 		if err := lose(); err != nil {
 			t.Fatal(err)
@@ -118,6 +124,90 @@ func TestPullSurvivesALostConsumerAndALostStream(t *testing.T) {
 		if err := <-got; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// deleteConsumers deletes all that the stream of frames has: those of cameras and those of news.
+func deleteConsumers(t testing.TB, c *Conn) error {
+	stream, err := c.js.Stream(deadline(t), "FRAMES")
+	if err != nil {
+		return err
+	}
+	names := stream.ConsumerNames(deadline(t))
+	for name := range names.Name() {
+		if err := stream.DeleteConsumer(deadline(t), name); err != nil {
+			return err
+		}
+	}
+	return names.Err()
+}
+
+// TestCamerasTakeTurns: cameras publish in step, and only one of four frames is asked for. In the order of the stream it would be the
+// first camera's each time.
+func TestCamerasTakeTurns(t *testing.T) {
+	s := newBroker(t, "127.0.0.1:0")
+	c := connect(t, Config{Server: s})
+	pullers := []*FramePuller{newPuller(t, c, "pool"), newPuller(t, connect(t, Config{URL: s.ClientURL()}), "pool")}
+	const cameras, rounds = 4, 48
+	seen := map[string]int{}
+	for round := range uint64(rounds) {
+		for i := range cameras {
+			if err := c.PublishFrame(t.Context(), jpegFrame(fmt.Sprintf("cam-%d", i), round)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stored(t, c, cameras*(round+1))
+		f, err := pullers[round%2].Next(deadline(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Seq != round {
+			t.Errorf("frame %d of %s in round %d", f.Seq, f.Camera, round)
+		}
+		seen[f.Camera]++
+	}
+	for camera, n := range seen {
+		if n != rounds/cameras {
+			t.Errorf("%s was served %d times, want %d", camera, n, rounds/cameras)
+		}
+	}
+	if len(seen) != cameras {
+		t.Errorf("%d cameras were served, want %d", len(seen), cameras)
+	}
+}
+
+// stored returns when the stream of frames has got so many.
+func stored(t testing.TB, c *Conn, frames uint64) {
+	t.Helper()
+	eventually(t, "the frames are in the stream", func() bool {
+		stream, err := c.js.Stream(deadline(t), "FRAMES")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.LastSeq == frames
+	})
+}
+
+// TestOnlyTheFrameThatIsTakenTravels: news of frames come without their pictures.
+func TestOnlyTheFrameThatIsTakenTravels(t *testing.T) {
+	s := newBroker(t, "127.0.0.1:0")
+	owner, detector := connect(t, Config{Server: s}), connect(t, Config{URL: s.ClientURL()})
+	puller := newPuller(t, detector, "pool")
+	const cameras, size = 8, 1 << 20
+	for i := range cameras {
+		frame := jpegFrame(fmt.Sprintf("cam-%d", i), 1)
+		frame.Body = make([]byte, size)
+		if err := owner.PublishFrame(t.Context(), frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored(t, owner, cameras)
+	f, err := puller.Next(deadline(t))
+	if err != nil || len(f.Body) != size {
+		t.Fatalf("got a picture of %d bytes, %v", len(f.Body), err)
+	}
+	if got := detector.nc.Stats().InBytes; got > 2*size {
+		t.Errorf("%d bytes came for one picture of %d", got, size)
 	}
 }
 
