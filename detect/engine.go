@@ -40,6 +40,8 @@ type Look struct {
 	// OnPrepared, if not nil, is called exactly once, as soon as no pixel is needed any more, also when Detect fails. It may be called
 	// from another goroutine.
 	OnPrepared func()
+	// OnTaken, if not nil, is called by Detect's own goroutine each time that a lane has taken a region.
+	OnTaken func()
 }
 
 // Result is what was found in one frame. Prepare and Infer are summed over its regions.
@@ -151,6 +153,9 @@ func (e *Engine) send(ctx context.Context, f *frame, from int) {
 	for i := from; i < len(f.regions); i++ {
 		select {
 		case e.jobs <- job{f, i}:
+			if f.look.OnTaken != nil {
+				f.look.OnTaken()
+			}
 		case <-ctx.Done():
 			f.fail(ctx.Err())
 			f.skip(len(f.regions) - i)

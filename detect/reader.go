@@ -20,6 +20,8 @@ type reader struct {
 	view    *bus.View    // nil for none
 	release func()       // releaseView, bound once
 	valid   func() bool  // viewValid, bound once
+	untaken int          // regions of the frame at hand that no lane has taken
+	taken   func()       // regionTaken, bound once
 }
 
 func newReader(w *Worker, mapper *bus.Mapper) (*reader, error) {
@@ -28,7 +30,7 @@ func newReader(w *Worker, mapper *bus.Mapper) (*reader, error) {
 		return nil, fmt.Errorf("detect: %w", err)
 	}
 	r := &reader{worker: w, mapper: mapper, decoder: decoder}
-	r.release, r.valid = r.releaseView, r.viewValid
+	r.release, r.valid, r.taken = r.releaseView, r.viewValid, r.regionTaken
 	return r, nil
 }
 
@@ -52,7 +54,9 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 	pulled := time.Now()
 	engine := w.service.use()
 	defer engine.done()
+	r.untaken = regionsOf(f)
 	result, prepared, err := r.detect(ctx, engine.Engine, f)
+	w.wait.take(r.untaken) // those of a frame that failed
 	switch {
 	case errors.Is(err, ErrStale), errors.Is(err, bus.ErrStale):
 		w.counts.stale.Add(1)
@@ -107,13 +111,15 @@ func (r *reader) detect(ctx context.Context, engine *Engine, f *bus.Frame) (resu
 			return Result{}, 0, err
 		}
 		prepared = time.Since(started)
-		result, err = engine.Detect(ctx, Look{Picture: &r.decoded, Regions: f.Regions, Policy: f.Policy})
+		result, err = engine.Detect(ctx, Look{Picture: &r.decoded, Regions: f.Regions, Policy: f.Policy, OnTaken: r.taken})
 	case bus.EncodingSHM:
 		if err := r.open(f); err != nil {
 			return Result{}, 0, err
 		}
 		prepared = time.Since(started)
-		result, err = engine.Detect(ctx, Look{Picture: &r.mapped, Regions: f.Regions, Policy: f.Policy, Valid: r.valid, OnPrepared: r.release})
+		result, err = engine.Detect(ctx, Look{
+			Picture: &r.mapped, Regions: f.Regions, Policy: f.Policy, Valid: r.valid, OnPrepared: r.release, OnTaken: r.taken,
+		})
 	default:
 		err = fmt.Errorf("encoding %.40q: must be jpeg or shm", f.Encoding)
 	}
@@ -152,6 +158,17 @@ func (r *reader) releaseView() {
 }
 
 func (r *reader) viewValid() bool { return r.view.Valid() }
+
+// regionTaken is told of second looks too, which nobody counted.
+func (r *reader) regionTaken() {
+	if r.untaken > 0 {
+		r.untaken--
+		r.worker.wait.take(1)
+	}
+}
+
+// regionsOf is how often a frame asks to be looked at.
+func regionsOf(f *bus.Frame) int { return max(1, len(f.Regions)) }
 
 // sameSize refuses a picture that is not what its header says: its boxes would lie elsewhere.
 func sameSize(p *picture.I420, f *bus.Frame) error {

@@ -31,6 +31,7 @@ type Worker struct {
 	quiet   quiet
 	counts  counts
 	turns   *turns
+	wait    *backlog   // of regions that were pulled and wait for a lane
 	pull    sync.Mutex // held by the one who pulls: so the order of pulling is that of the turns
 }
 
@@ -48,7 +49,7 @@ type counts struct{ frames, regions, objects, stale, bad, failed atomic.Uint64 }
 
 // NewWorker makes a worker; Run makes it work.
 func NewWorker(engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
-	w := &Worker{conn: conn, log: log, id: processName(), turns: newTurns()}
+	w := &Worker{conn: conn, log: log, id: processName(), turns: newTurns(), wait: newBacklog()}
 	w.service.replace(engine)
 	return w
 }
@@ -107,14 +108,18 @@ func (w *Worker) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// next pulls a frame and gives it its place among those of its camera.
+// next pulls a frame as soon as lanes are about to have nothing to do, and gives it its place among those of its camera.
 func (w *Worker) next(ctx context.Context, puller *bus.FramePuller) (*bus.Frame, turn, error) {
 	w.pull.Lock()
 	defer w.pull.Unlock()
+	if err := w.wait.below(ctx, w.Engine().Workers()); err != nil {
+		return nil, turn{}, err
+	}
 	f, err := puller.Next(ctx)
 	if err != nil {
 		return nil, turn{}, err
 	}
+	w.wait.give(regionsOf(f))
 	return f, w.turns.take(f.Camera), nil
 }
 
