@@ -21,7 +21,7 @@ const countsTimeout = 5 * time.Second
 func (c *Conn) StoreCounts(ctx context.Context, counts *Counts) error {
 	m := counts.complete()
 	subject := c.subjects.Counts(m.Camera)
-	if err := m.Validate(); err != nil {
+	if err := errors.Join(c.usable(), m.Validate()); err != nil {
 		return fmt.Errorf("store counts on %.200q: %w", subject, err)
 	}
 	data, err := json.Marshal(&m)
