@@ -22,6 +22,7 @@ type candidate struct {
 	anchor int32 // where in the output it comes from; only makes orders strict
 	region int32 // that it was found in
 	cut    sides // inner sides of the region that it touches
+	coarse bool  // the region is the whole of a frame that was looked at in tiles too
 }
 
 // decoder reads the output of a network. It belongs to one goroutine.
@@ -176,7 +177,7 @@ func byClass(a, b candidate) int {
 }
 
 // suppress keeps, class by class, the best of boxes that overlap by more than within where one region saw them, and by more than
-// across where two did. It works in place.
+// across where two did, or coarseSeen where one of these is coarse. It works in place.
 func suppress(found []candidate, within, across float32) []candidate {
 	slices.SortFunc(found, byClass)
 	kept := found[:0]
@@ -195,8 +196,11 @@ func suppress(found []candidate, within, across float32) []candidate {
 func overlapsAny(kept []candidate, c *candidate, within, across float32) bool {
 	for i := range kept {
 		most := across
-		if kept[i].region == c.region {
+		switch {
+		case kept[i].region == c.region:
 			most = within
+		case kept[i].coarse != c.coarse:
+			most = min(across, coarseSeen)
 		}
 		if kept[i].box.iou(c.box) > most {
 			return true

@@ -20,6 +20,8 @@ const (
 	// sameSeen is the intersection over union from which two regions saw one object: what one network in one look tells apart may
 	// overlap by more, but two looks at one object, of which one may be coarse, overlap by less.
 	sameSeen = 0.5
+	// coarseSeen is the same where one of the regions is the whole frame: its boxes may be larger by a step of its grid on each side.
+	coarseSeen = 0.4
 )
 
 // merger puts together what was found in the regions of one frame. Tiles overlap, so the same object is seen several times, and
@@ -71,6 +73,7 @@ func (m *merger) place(found []candidate, index int, t picture.Transform) {
 		c := &found[i]
 		c.box = box(t.Inverse(c.box)).clip(r.box)
 		c.region = int32(index)
+		c.coarse = len(m.regions) > 1 && r.box == m.frame
 		c.cut = r.inner(m.frame) & c.box.near(r.box, r.edge)
 	}
 }

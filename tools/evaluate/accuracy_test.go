@@ -68,5 +68,7 @@ func measure(t *testing.T, model, data string, tiles bus.Policy) Accuracy {
 	if tiles == bus.PolicyGrid {
 		limit = 300 // 24 images in one
 	}
-	return newScorer(in, results, limit).accuracy(nil)
+	a := newScorer(in, results, limit).accuracy(nil)
+	t.Logf("AP %.4f, AP50 %.4f, small %.4f, medium %.4f, large %.4f", a.AP, a.AP50, a.Small, a.Medium, a.Large)
+	return a
 }
