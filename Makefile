@@ -11,6 +11,8 @@ SCRIPTS    := .ci/run $(wildcard tools/setup/*.sh)
 # What `make demo` plays and looks with; without SOURCE it fetches a clip of pedestrians, without MODEL it takes the shipped one.
 SOURCE ?=
 MODEL  ?=
+# Where `make bench BENCH=Adaptive` draws its figure, such as docs/adaptive.svg.
+PLOT   ?=
 # How long `make fuzz` gives each target.
 FUZZTIME ?= 20s
 # More flags for `go test`, such as -v or -run TestName.
@@ -19,7 +21,7 @@ TESTFLAGS ?=
 BENCH ?= .
 
 # Paths and addresses reach the scripts by the environment: no shell reads what is in them.
-export SOURCE MODEL TAGS TESTFLAGS FUZZTIME
+export SOURCE MODEL PLOT TAGS TESTFLAGS FUZZTIME
 
 .PHONY: build
 build: deps-build ## find and install what is missing, build bin/sightline (the default)

@@ -18,7 +18,7 @@ import (
 // BenchmarkAdaptive plays a clip, every frame of it, with the grid and with the adaptive policy by budget, and says what share of the
 // grid's looks was taken and what the published tracks lost by it. Truth is what the grid detects in every frame with the same
 // model; what the grid's own tracks find of it is the measure. The first sweep is left out. SOURCE names another clip, MODEL
-// another model: make bench BENCH=Adaptive SOURCE=clip.mp4
+// another model, PLOT a file to draw: make bench BENCH=Adaptive SOURCE=clip.mp4 PLOT=adaptive.svg
 func BenchmarkAdaptive(b *testing.B) {
 	clip, model := fromRoot(os.Getenv("SOURCE")), fromRoot(os.Getenv("MODEL"))
 	if clip == "" {
@@ -31,12 +31,16 @@ func BenchmarkAdaptive(b *testing.B) {
 	grid := play(b, clip, model, "policy: grid")
 	measured := grid.against(grid, sweep)
 	b.Run("grid", func(b *testing.B) { measured.report(b, measured) })
+	var runs []plotted
 	for _, budget := range []int{2, 4, 5, 8, 16} {
 		b.Run(fmt.Sprintf("budget-%d", budget), func(b *testing.B) {
 			run := play(b, clip, model, fmt.Sprintf("policy: adaptive, budget: %d, sweep: %s", budget, sweep))
-			run.against(grid, sweep).report(b, measured)
+			o := run.against(grid, sweep)
+			o.report(b, measured)
+			runs = append(runs, plotted{fmt.Sprintf("budget %d", budget), share(o.looks, o.of), 100 * o.recall() / measured.recall()})
 		})
 	}
+	plot(b, runs)
 }
 
 // fromRoot makes a path that is said beside the Makefile one from here.
@@ -155,11 +159,13 @@ func (o *outcome) compare(truths []bus.Object, told []bus.TrackObject) {
 
 func share(n, of int) float64 { return 100 * float64(n) / float64(cmp.Or(of, 1)) }
 
+func (o outcome) recall() float64 { return share(o.found, o.truths) }
+
 func (o outcome) report(b *testing.B, grid outcome) {
-	recall := share(o.found, o.truths)
+	recall := o.recall()
 	b.ReportMetric(share(o.looks, o.of), "%looks")
 	b.ReportMetric(recall, "%recall")
-	b.ReportMetric(100*recall/share(grid.found, grid.truths), "%of-grid")
+	b.ReportMetric(100*recall/grid.recall(), "%of-grid")
 	b.ReportMetric(share(o.wrongly, o.told), "%false")
 	b.ReportMetric(share(o.carried, o.told), "%carried")
 	b.ReportMetric(o.oldest, "oldest-look-ms")

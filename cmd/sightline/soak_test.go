@@ -42,7 +42,11 @@ func TestSoak(t *testing.T) {
 	const mib = 1 << 20
 	t.Logf("resident: %.0f MiB with the model and no camera; with a 4K camera %.0f MiB in the middle third of %v, %.0f in the last, at most %.0f",
 		bare/mib, middle/mib, during, last/mib, slices.Max(resident)/mib)
-	if last > 1.05*middle {
+	most := 1.05
+	if during < 5*time.Minute { // not all that a camera needs was needed in the middle third
+		most = 1.1
+	}
+	if last > most*middle {
 		t.Errorf("grows from %.0f to %.0f MiB", middle/mib, last/mib)
 	}
 	if above := slices.Max(resident) - bare; above > 400*mib {

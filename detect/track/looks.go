@@ -15,6 +15,8 @@ const (
 	// largeSide of a frame is the shorter side of a box that the whole frame, scaled down to the network, shows well.
 	largeSide = 1.0 / 8
 	partShare = 0.6 // of a part inside the box of the whole
+	// coarseOverlap with a target has another box of it that only the whole frame shows, where its network tells one thing twice.
+	coarseOverlap = 0.4
 	// stillOverlap with where it was a while ago has a thing that stands; detections of one jitter by less.
 	stillOverlap = 0.75
 	stillFor     = 200 * time.Millisecond
@@ -83,6 +85,21 @@ func (t *Tracker) partOfKnown(o *bus.Object) bool {
 	for i := range t.targets {
 		g := &t.targets[i]
 		if g.object.Label == o.Label && o.Box.Common(g.predicted) >= partShare*o.Box.Area() && !t.looks.cover(g.predicted) {
+			return true
+		}
+	}
+	return false
+}
+
+// coarseDouble tells whether an object whose place nobody looked at closely is a second box of a target that is known. A close look
+// would tell two things from one, so until there is one no track begins.
+func (t *Tracker) coarseDouble(o *bus.Object) bool {
+	if t.looks.cover(o.Box) {
+		return false
+	}
+	for i := range t.targets {
+		g := &t.targets[i]
+		if g.object.Label == o.Label && max(o.Box.IoU(g.predicted), o.Box.IoU(g.object.Box)) >= coarseOverlap {
 			return true
 		}
 	}

@@ -39,6 +39,27 @@ func (w *watched) play(tile bus.Region, found ...bus.Box) []bus.TrackObject {
 
 func boxAt(x float32) bus.Box { return bus.Box{x, 1200, x + 60, 1320} }
 
+// TestTheWholeFrameTellsOfNoSecondThing: between close looks its network may see one thing twice. What a close look shows is believed.
+func TestTheWholeFrameTellsOfNoSecondThing(t *testing.T) {
+	w := newWatched(Config{})
+	one, twice, beside := boxAt(1200), bus.Box{1180, 1150, 1275, 1325}, boxAt(1300)
+	for range 4 {
+		w.play(tileHere, one)
+	}
+	for range 6 {
+		w.play(tileAway, one, twice, beside)
+	}
+	if got := w.play(tileAway, one, twice, beside); len(got) != 2 || got[1].Box != beside {
+		t.Errorf("%+v, want the one that is known and the one beside it", got)
+	}
+	for range 3 {
+		w.play(tileHere, one, twice, beside)
+	}
+	if got := w.play(tileHere, one, twice, beside); len(got) != 3 {
+		t.Errorf("after close looks: %+v, want three", got)
+	}
+}
+
 func TestAStandingTrackIsCarriedBetweenLooks(t *testing.T) {
 	w := newWatched(Config{UpdateEvery: time.Hour})
 	for range 4 {

@@ -264,7 +264,7 @@ func (t *Tracker) miss() {
 // begin makes targets of objects that belong to none.
 func (t *Tracker) begin() {
 	for j := range t.objects {
-		if t.taken[j] || t.objects[j].Score < t.cfg.High {
+		if t.taken[j] || t.objects[j].Score < t.cfg.High || t.coarseDouble(&t.objects[j]) {
 			continue
 		}
 		if len(t.targets) >= t.cfg.MaxTracks {
