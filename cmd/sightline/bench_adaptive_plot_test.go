@@ -46,6 +46,7 @@ func plot(b *testing.B, runs []plotted) {
 	}
 	fmt.Fprintf(&s, `<text x="%d" y="%d" text-anchor="middle">looks, %% of the grid's</text>`+"\n", (plotLeft+plotWidth)/2, plotBottom+38)
 	fmt.Fprintf(&s, `<text transform="translate(14 %d) rotate(-90)" text-anchor="middle">found, %% of what the grid's tracks find</text>`+"\n", (plotTop+plotBottom)/2)
+	fmt.Fprintf(&s, `<text x="%d" y="%d" text-anchor="end">at each dot: the budget, in tiles a frame</text>`+"\n", plotWidth-32, plotBottom-8)
 	s.WriteString(`<polyline fill="none" stroke="#0a6" stroke-width="2" points="`)
 	for _, r := range runs {
 		fmt.Fprintf(&s, "%.1f,%.1f ", r.x(), r.y())

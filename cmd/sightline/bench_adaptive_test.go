@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func BenchmarkAdaptive(b *testing.B) {
 			run := play(b, clip, model, fmt.Sprintf("policy: adaptive, budget: %d, sweep: %s", budget, sweep))
 			o := run.against(grid, sweep)
 			o.report(b, measured)
-			runs = append(runs, plotted{fmt.Sprintf("budget %d", budget), share(o.looks, o.of), 100 * o.recall() / measured.recall()})
+			runs = append(runs, plotted{strconv.Itoa(budget), share(o.looks, o.of), 100 * o.recall() / measured.recall()})
 		})
 	}
 	plot(b, runs)
