@@ -49,12 +49,13 @@ func (f *frame) begin(l Look) {
 // second adds the regions of second looks and says where they begin, with what was found before.
 func (f *frame) second() (first, found int) {
 	first = len(f.regions)
-	again := f.merger.second()
-	f.regions = append(f.regions, again...)
-	f.unprepared.Add(int32(len(again)))
-	f.unfinished.Add(len(again))
-	found = len(f.merger.found)
-	f.merger.extend(again)
+	if again := f.merger.second(); len(again) > 0 {
+		f.regions = append(f.regions, again...)
+		f.unprepared.Add(int32(len(again)))
+		f.unfinished.Add(len(again))
+		found = len(f.merger.found)
+		f.merger.extend(again)
+	}
 	return first, found
 }
 

@@ -57,12 +57,8 @@ func (m *merger) begin(width, height int, regions []bus.Region) {
 func (m *merger) extend(regions []bus.Region) {
 	m.merged = false
 	for _, r := range regions {
-		m.regions = append(m.regions, region{box: regionBox(r)})
+		m.regions = append(m.regions, region{box: box(r.Box())})
 	}
-}
-
-func regionBox(r bus.Region) box {
-	return box{float32(r.X), float32(r.Y), float32(r.X + r.W), float32(r.Y + r.H)}
 }
 
 // place takes candidates from the network's input to the frame, clipped to their region. Regions may be placed at the same time.

@@ -39,7 +39,7 @@ func (m *merger) second() []bus.Region {
 // shown tells whether a second look shows what a seam cut off of c.
 func (m *merger) shown(c *candidate) bool {
 	return slices.ContainsFunc(m.again, func(r bus.Region) bool {
-		tile := regionBox(r)
+		tile := box(r.Box())
 		return tile.holds(c.box) && c.cut&c.box.near(tile, secondRoom*m.regions[c.region].edge) == 0
 	})
 }

@@ -74,7 +74,7 @@ func TestSecondLooksShowWhatWasCut(t *testing.T) {
 			t.Errorf("%s: %v, want %d", name, looks, c.looks)
 			continue
 		}
-		if c.looks == 1 && !regionBox(looks[0]).holds(c.rest) {
+		if c.looks == 1 && !box(looks[0].Box()).holds(c.rest) {
 			t.Errorf("%s: %v does not show %v", name, looks[0], c.rest)
 		}
 	}
@@ -93,7 +93,7 @@ func TestSecondLooksAreFewAndSharedByNeighbours(t *testing.T) {
 	grid := bus.GridRegions(3840, 2160, 640, 0.2)
 	m.begin(3840, 2160, grid)
 	for i := 1; i < len(grid); i++ {
-		r := regionBox(grid[i])
+		r := box(grid[i].Box())
 		sightIn(&m, sight{i, box{r[2] - 300, r[1] + 300, r[2], r[1] + 340}, 0.9, int32(i)}, i)
 	}
 	if looks := m.second(); len(looks) != maxSecond {

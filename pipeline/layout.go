@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -122,16 +121,9 @@ func (c layoutCache) write(key string, l detect.Layout) error {
 		err = os.Rename(beside.Name(), c.path)
 	}
 	if err != nil {
-		return errors.Join(err, ignoreMissing(os.Remove(beside.Name())))
+		return errors.Join(err, os.Remove(beside.Name()))
 	}
 	return nil
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // choose gives the layout that is fastest for the model of cfg here: remembered, or else measured and remembered.
