@@ -18,6 +18,8 @@ const (
 	newsAge = time.Minute
 	// maxPulled bounds the cameras that a puller remembers, and the news that it asks for at once.
 	maxPulled = 1024
+	// maxLate bounds how often a consumer is asked that has not heard of a frame yet.
+	maxLate = 8
 )
 
 // FramePuller takes frames for a pool of detectors: each frame goes to one of those who ask, and who is busy does not
@@ -193,14 +195,13 @@ func (p *FramePuller) take(ctx context.Context, camera string) (jetstream.Msg, e
 			return nil, err
 		}
 	}
-	c.taken = c.told
-	batch, err := c.consumer.FetchNoWait(1)
+	msg, err := p.fetch(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	msg := <-batch.Messages()
+	c.taken = c.told
 	if msg == nil {
-		return nil, batch.Error()
+		return nil, nil
 	}
 	if about, err := msg.Metadata(); err == nil { // it may be newer than what was told
 		c.taken = max(c.taken, about.Sequence.Stream)
@@ -208,6 +209,27 @@ func (p *FramePuller) take(ctx context.Context, camera string) (jetstream.Msg, e
 	p.served++
 	c.served = p.served
 	return msg, nil
+}
+
+// fetch asks a camera's consumer for its frame. A broker tells its consumers of a new message one after another, so the news may be ahead of
+// the camera's own: nothing means that somebody else has the frame only where the consumer has gone past it.
+func (p *FramePuller) fetch(ctx context.Context, c *pulled) (jetstream.Msg, error) {
+	for attempt := 0; ; attempt++ {
+		batch, err := c.consumer.FetchNoWait(1)
+		if err != nil {
+			return nil, err
+		}
+		if msg := <-batch.Messages(); msg != nil {
+			return msg, nil
+		}
+		if err := batch.Error(); err != nil || attempt == maxLate {
+			return nil, err
+		}
+		about, err := c.consumer.Info(ctx)
+		if err != nil || about.Delivered.Stream >= c.told {
+			return nil, err
+		}
+	}
 }
 
 // join returns when the broker is there and the puller hears of frames.
