@@ -96,6 +96,9 @@ func TestPublishedMessagesMatchTheirSchemas(t *testing.T) {
 		{"event", "sightline.events.gate.traffic_light.zone_leave", c.PublishEvent(t.Context(), someLeaving())},
 		{"status", "sightline.status.ingest.gate", c.PublishStatus(t.Context(), someStatus())},
 		{"status", "sightline.status.detect.host-1", c.PublishStatus(t.Context(), &Status{Role: "detect", ID: "host-1", State: "running", At: captured})},
+		{"status", "sightline.status.detect.host-2", c.PublishStatus(t.Context(), &Status{
+			Role: "detect", ID: "host-2", State: "running", At: captured, Detector: &DetectorStatus{"big", false, "m@01234567", "cpu", 2},
+		})},
 	} {
 		if step.err != nil {
 			t.Fatal(step.err)
