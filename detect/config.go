@@ -24,6 +24,8 @@ type Config struct {
 	IoU           float32           // boxes of one class that overlap more are one object; 0: DefaultIoU
 	Labels        []string          // labels to report; empty: all that the model knows
 	Filters       map[string]Filter // by label
+	// Shared says that Labels and Filters are those of several models: labels that this one does not have are passed over.
+	Shared bool
 }
 
 // Defaults of Config.
@@ -55,10 +57,10 @@ func (c Config) validate(labels []string) error {
 	that(c.Score >= 0 && c.Score <= 1, "min_score %g: must be 0 to 1", c.Score)
 	that(c.IoU >= 0 && c.IoU <= 1, "iou %g: must be 0 to 1", c.IoU)
 	for _, label := range c.Labels {
-		that(slices.Contains(labels, label), "objects.track: the model has no label %.60q", label)
+		that(c.Shared || slices.Contains(labels, label), "objects.track: the model has no label %.60q", label)
 	}
 	for label, f := range c.Filters {
-		that(slices.Contains(labels, label), "objects.filters: the model has no label %.60q", label)
+		that(c.Shared || slices.Contains(labels, label), "objects.filters: the model has no label %.60q", label)
 		that(f.MinScore >= 0 && f.MinScore <= 1, "objects.filters.%s.min_score %g: must be 0 to 1", label, f.MinScore)
 		that(f.MinArea >= 0 && f.MaxArea >= 0, "objects.filters.%s: areas must not be negative", label)
 	}

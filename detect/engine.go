@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ var ErrStale = errors.New("the picture was taken back by its owner")
 type Engine struct {
 	spec    models.Spec
 	model   string   // its id
+	device  string   // that it runs on
 	filters []Filter // by class
 	lanes   int
 	jobs    chan job // unbuffered: waiting frames take turns, region by region
@@ -63,7 +65,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	if err := cfg.validate(spec.Labels); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
-	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: make(chan job)}
+	e := &Engine{spec: spec, model: spec.ID(), device: cmp.Or(cfg.Device, "cpu"), filters: cfg.areas(spec.Labels), jobs: make(chan job)}
 	e.frames.New = func() any { return newFrame(cfg.iou()) }
 	if e.lanes = cfg.Workers; e.lanes == 0 {
 		e.lanes = runtime.GOMAXPROCS(0)
@@ -113,6 +115,9 @@ func (e *Engine) Spec() models.Spec { return e.spec }
 
 // Workers is the number of sessions, which is the number of regions or batches that are looked at at once.
 func (e *Engine) Workers() int { return e.lanes }
+
+// Device is what the network runs on.
+func (e *Engine) Device() string { return e.device }
 
 // Close ends the workers and frees their sessions. No Detect may run or follow.
 func (e *Engine) Close() {

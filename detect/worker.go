@@ -1,9 +1,11 @@
 package detect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"os"
 	"strings"
@@ -15,19 +17,36 @@ import (
 )
 
 const (
-	// pool is the name under which all detectors of a broker share the frames.
+	// pool is the name under which detectors share the frames.
 	pool = "detect"
 	// lastFrames is how long a worker that is told to stop still takes frames: those that were captured before.
 	lastFrames  = 300 * time.Millisecond
 	statusEvery = 5 * time.Second
+	// longestID is what the contract allows.
+	longestID = 64
 )
+
+// Duty says whose frames a worker takes. Workers of one detector, in any number of processes, share its frames.
+type Duty struct {
+	Detector string // its name; "": it has none, and takes frames that name none
+	Default  bool   // it takes frames that name no detector too
+}
+
+// frames lists the names in the frames that are taken.
+func (d Duty) frames() []string {
+	if d.Default && d.Detector != "" {
+		return []string{d.Detector, ""}
+	}
+	return []string{d.Detector}
+}
 
 // Worker pulls frames from the bus and publishes what the engine finds in them.
 type Worker struct {
+	duty    Duty
 	service service
 	conn    *bus.Conn
 	log     *slog.Logger
-	id      string // of this process among detectors
+	id      string // among all detectors
 	quiet   quiet
 	counts  counts
 	turns   *turns
@@ -48,8 +67,11 @@ type Stats struct {
 type counts struct{ frames, regions, objects, stale, bad, failed atomic.Uint64 }
 
 // NewWorker makes a worker; Run makes it work.
-func NewWorker(engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
-	w := &Worker{conn: conn, log: log, id: processName(), turns: newTurns(), wait: newBacklog()}
+func NewWorker(duty Duty, engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
+	if duty.Detector != "" {
+		log = log.With("detector", duty.Detector)
+	}
+	w := &Worker{duty: duty, conn: conn, log: log, id: duty.id(), turns: newTurns(), wait: newBacklog()}
 	w.service.replace(engine)
 	return w
 }
@@ -76,6 +98,20 @@ func processName() string {
 	return fmt.Sprintf("%.48s-%d", clean, os.Getpid())
 }
 
+// id tells a worker from those of other processes, and of this one: only one of them is the default.
+func (d Duty) id() string {
+	process := processName()
+	if d.Detector == "" || d.Default {
+		return process
+	}
+	if id := process + "-" + d.Detector; len(id) <= longestID {
+		return id
+	}
+	hash := fnv.New32a()
+	hash.Write([]byte(d.Detector)) //nolint:errcheck // never fails
+	return fmt.Sprintf("%.55s-%08x", process, hash.Sum32())
+}
+
 // Run works until ctx ends. Frames that were captured by then are still detected.
 func (w *Worker) Run(ctx context.Context) error {
 	mapper := bus.NewMapper()
@@ -90,7 +126,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer r.close()
 		readers[i] = r
 	}
-	puller, err := w.conn.PullFrames(ctx, pool)
+	puller, err := w.conn.PullFrames(ctx, pool, w.duty.frames()...)
 	if err != nil {
 		return err
 	}
@@ -150,12 +186,16 @@ func (w *Worker) report(ctx context.Context) {
 }
 
 func (w *Worker) status() *bus.Status {
-	s := w.Stats()
+	s, engine := w.Stats(), w.Engine()
 	return &bus.Status{
 		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", At: time.Now().UTC(),
 		Counters: map[string]float64{
 			"frames": float64(s.Frames), "regions": float64(s.Regions), "objects": float64(s.Objects),
 			"stale": float64(s.Stale), "bad": float64(s.Bad), "failed": float64(s.Failed),
+		},
+		Detector: &bus.DetectorStatus{
+			Name: cmp.Or(w.duty.Detector, "default"), Default: w.duty.Default || w.duty.Detector == "", Model: engine.model,
+			Device: engine.Device(), Workers: engine.Workers(),
 		},
 	}
 }

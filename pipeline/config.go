@@ -58,7 +58,7 @@ type ONNXRuntimeConfig struct {
 	Library string `yaml:"library"`
 }
 
-// DetectorConfig is one pool of detectors with one model.
+// DetectorConfig is one detector: a model and how it runs; its name is the key in the map.
 type DetectorConfig struct {
 	Model         string   `yaml:"model"`
 	Device        string   `yaml:"device"`
@@ -101,12 +101,13 @@ type LogConfig struct {
 
 // CameraConfig is one camera; its name is the key in the map.
 type CameraConfig struct {
-	Source string       `yaml:"source"`
-	Loop   bool         `yaml:"loop"`
-	Pace   string       `yaml:"pace"`
-	FPS    float64      `yaml:"fps"`
-	Frames FramesConfig `yaml:"frames"`
-	Tiles  TilesConfig  `yaml:"tiles"`
+	Source   string       `yaml:"source"`
+	Detector string       `yaml:"detector"`
+	Loop     bool         `yaml:"loop"`
+	Pace     string       `yaml:"pace"`
+	FPS      float64      `yaml:"fps"`
+	Frames   FramesConfig `yaml:"frames"`
+	Tiles    TilesConfig  `yaml:"tiles"`
 	// What follows is for the role track. Objects takes away from what the global section lets through.
 	Objects ObjectsConfig         `yaml:"objects"`
 	Zones   map[string]ZoneConfig `yaml:"zones"`

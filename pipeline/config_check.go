@@ -109,7 +109,7 @@ func checkTiles(k *checker, key string, t TilesConfig) {
 }
 
 func (c *Config) checkDetectors(k *checker) {
-	k.that(len(c.Detectors) == 1, "detectors", "must hold exactly one detector; found %d", len(c.Detectors))
+	k.that(len(c.Detectors) >= 1 && len(c.Detectors) <= maxDetectors, "detectors", "must hold 1 to %d detectors; found %d", maxDetectors, len(c.Detectors))
 	for _, name := range slices.Sorted(maps.Keys(c.Detectors)) {
 		d, key := c.Detectors[name], "detectors."+name
 		k.that(bus.ValidateCamera(name) == nil, key, "a name must match [A-Za-z0-9_-]{1,64}")
@@ -144,6 +144,8 @@ func (c *Config) checkCameras(k *checker) {
 		c.Cameras[name] = cam
 		fault := sourceFault(cam.Source)
 		k.that(fault == "", key+".source", "%s", fault)
+		fault = c.detectorFault(cam.Detector)
+		k.that(fault == "", key+".detector", "%s", fault)
 		k.oneOf(key+".pace", cam.Pace, "realtime", "fast")
 		k.that(cam.FPS >= 0 && cam.FPS <= 1000, key+".fps", "must be 0 (every frame) to 1000")
 		checkFrames(k, key+".frames", cam.Frames)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -44,10 +45,14 @@ var (
 	cameraReconnects = counter("camera_reconnects_total", "Connections after the first.", "camera")
 	cameraDecode     = counter("camera_decode_seconds_total", "Time spent decoding published frames.", "camera")
 
-	detectFrames  = counter("detect_frames_total", "Frames detected and published.")
-	detectRegions = counter("detect_regions_total", "Regions that went through the network.")
-	detectObjects = counter("detect_objects_total", "Objects published.")
-	detectDropped = counter("detect_dropped_total", "Frames not detected, by reason.", "reason")
+	cameraUnattended = gauge("camera_unattended", "Whether nobody runs the detector that the camera's frames are for.", "camera", "detector")
+
+	detectInfo    = gauge("detect_info", "1, with what the detector runs.", "detector", "model", "device")
+	detectWorkers = gauge("detect_workers", "Sessions of the network.", "detector")
+	detectFrames  = counter("detect_frames_total", "Frames detected and published.", "detector")
+	detectRegions = counter("detect_regions_total", "Regions that went through the network.", "detector")
+	detectObjects = counter("detect_objects_total", "Objects published.", "detector")
+	detectDropped = counter("detect_dropped_total", "Frames not detected, by reason.", "detector", "reason")
 
 	sinksViewers  = gauge("sinks_viewers", "WHEP sessions now.")
 	sinksPictures = counter("sinks_pictures_total", "Annotated pictures encoded.")
@@ -82,7 +87,7 @@ func (s snapshots) Collect(ch chan<- prometheus.Metric) {
 	}
 	s.bus(send)
 	s.cameras(send)
-	s.detector(send)
+	s.detectors(send)
 	s.tracker(send)
 	s.sinks(send)
 }
@@ -103,15 +108,17 @@ func (s snapshots) bus(send sender) {
 	send(busMalformed, float64(stats.Malformed))
 }
 
-func (s snapshots) detector(send sender) {
-	if s.p.detector != nil {
-		stats := s.p.detector.Stats()
-		send(detectFrames, float64(stats.Frames))
-		send(detectRegions, float64(stats.Regions))
-		send(detectObjects, float64(stats.Objects))
-		send(detectDropped, float64(stats.Stale), "stale")
-		send(detectDropped, float64(stats.Bad), "bad")
-		send(detectDropped, float64(stats.Failed), "publish")
+func (s snapshots) detectors(send sender) {
+	for _, d := range s.p.detectors {
+		stats, engine := d.worker.Stats(), d.worker.Engine()
+		send(detectInfo, 1, d.name, engine.Spec().ID(), engine.Device())
+		send(detectWorkers, float64(engine.Workers()), d.name)
+		send(detectFrames, float64(stats.Frames), d.name)
+		send(detectRegions, float64(stats.Regions), d.name)
+		send(detectObjects, float64(stats.Objects), d.name)
+		send(detectDropped, float64(stats.Stale), d.name, "stale")
+		send(detectDropped, float64(stats.Bad), d.name, "bad")
+		send(detectDropped, float64(stats.Failed), d.name, "publish")
 	}
 }
 
@@ -144,6 +151,7 @@ func (s snapshots) sinks(send sender) {
 func (s snapshots) cameras(send sender) {
 	for _, c := range s.p.cameras() {
 		name, stats := c.Name(), c.Stats()
+		send(cameraUnattended, truth(s.p.attendance.missing(c.Detector(), time.Now())), name, s.p.detectorName(c.Detector()))
 		send(cameraUp, truth(stats.State == ingest.StateOnline), name)
 		send(cameraFPS, stats.FPS, name)
 		send(cameraFrames, float64(stats.Frames), name)
