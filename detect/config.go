@@ -26,6 +26,9 @@ type Config struct {
 	Filters       map[string]Filter // by label
 	// Shared says that Labels and Filters are those of several models: labels that this one does not have are passed over.
 	Shared bool
+
+	patience   time.Duration // least limit of a run; 0: leastPatience
+	checkEvery time.Duration // how often sessions are checked; 0: checkEvery
 }
 
 // Defaults of Config.

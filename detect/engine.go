@@ -26,6 +26,7 @@ type Engine struct {
 	device  string   // that it runs on
 	filters []Filter // by class
 	lanes   int
+	health  *health
 	jobs    chan job // unbuffered: waiting frames take turns, region by region
 	frames  sync.Pool
 	running sync.WaitGroup
@@ -65,26 +66,31 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	if err := cfg.validate(spec.Labels); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
-	e := &Engine{spec: spec, model: spec.ID(), device: cmp.Or(cfg.Device, "cpu"), filters: cfg.areas(spec.Labels), jobs: make(chan job)}
+	e := &Engine{spec: spec, model: spec.ID(), device: cmp.Or(cfg.Device, "cpu"), filters: cfg.areas(spec.Labels), jobs: make(chan job), health: newHealth(log)}
 	e.frames.New = func() any { return newFrame(cfg.iou()) }
 	if e.lanes = cfg.Workers; e.lanes == 0 {
 		e.lanes = runtime.GOMAXPROCS(0)
 	}
-	for range e.lanes {
-		l, err := openLane(cfg, spec)
+	e.health.lanes.Store(int64(e.lanes))
+	for i := range e.lanes {
+		l, err := openLane(cfg, spec, e.health)
 		if err != nil {
 			e.Close()
 			return nil, err
 		}
-		e.running.Go(func() { l.run(e.jobs) })
+		if !l.seat.steady && i == 0 {
+			log.Warn("the model answers the same picture otherwise each time: a session that goes wrong is noticed by failures alone", "model", spec.ID())
+		}
+		e.running.Go(func() { l.run(e.jobs, cfg.every()*time.Duration(i+1)/time.Duration(e.lanes)) })
 	}
 	log.Info("model loaded", "model", spec.ID(), "family", spec.Family, "input", fmt.Sprintf("%dx%d", spec.Width, spec.Height),
 		"labels", len(spec.Labels), "facts", spec.Source, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
 	return e, nil
 }
 
-// openLane makes a session and runs it empty, so that a model that cannot run is refused before the first frame.
-func openLane(cfg Config, spec models.Spec) (*lane, error) {
+// openLane makes a session and tries it, so that a model that cannot run is refused before the first frame.
+func openLane(cfg Config, spec models.Spec, h *health) (*lane, error) {
+	began := time.Now()
 	n := cfg.batch(spec)
 	session, err := onnx.Open(onnx.Options{
 		Library: cfg.Library, Model: spec.Path, Device: cfg.Device, Threads: max(1, cfg.Threads),
@@ -94,12 +100,13 @@ func openLane(cfg Config, spec models.Spec) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, batch := range []int{n, 1} {
-		if err := session.Run(batch); err != nil {
-			return nil, errors.Join(fmt.Errorf("open model %s: a batch of %d: %w", cfg.Model, batch, err), session.Close())
-		}
+	l := newLane(cfg, spec, session, h)
+	if err := l.try(); err != nil {
+		l.seat.leave(nil)
+		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
-	return newLane(cfg, spec, session), nil
+	l.seat.opened = time.Since(began)
+	return l, nil
 }
 
 func outputs(spec models.Spec, batch int) []onnx.Tensor {
@@ -113,8 +120,9 @@ func outputs(spec models.Spec, batch int) []onnx.Tensor {
 // Spec describes the model.
 func (e *Engine) Spec() models.Spec { return e.spec }
 
-// Workers is the number of sessions, which is the number of regions or batches that are looked at at once.
-func (e *Engine) Workers() int { return e.lanes }
+// Workers is the number of sessions, which is the number of regions or batches that are looked at at once. It falls where a session
+// is lost and none can take its place, but not below one.
+func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
 
 // Device is what the network runs on.
 func (e *Engine) Device() string { return e.device }
@@ -163,6 +171,10 @@ func (e *Engine) send(ctx context.Context, f *frame, from int) {
 			}
 		case <-ctx.Done():
 			f.fail(ctx.Err())
+			f.skip(len(f.regions) - i)
+			return
+		case <-e.health.failed:
+			f.fail(e.health.cause)
 			f.skip(len(f.regions) - i)
 			return
 		}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +12,11 @@ import (
 
 // lane is one goroutine with a session of its own and all the scratch that it needs.
 type lane struct {
+	cfg       Config
 	spec      models.Spec
-	session   *onnx.Session
+	health    *health
+	session   *onnx.Session // of the seat; others run it by the seat alone
+	seat      seat
 	letterbox *picture.Letterboxer
 	decoder   *decoder
 	maxBatch  int
@@ -30,13 +34,13 @@ type item struct {
 	prepare   time.Duration
 }
 
-func newLane(cfg Config, spec models.Spec, session *onnx.Session) *lane {
+func newLane(cfg Config, spec models.Spec, session *onnx.Session, h *health) *lane {
 	n := cfg.batch(spec)
 	l := spec.Layout
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	return &lane{
-		spec: spec, session: session, maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
+		cfg: cfg, spec: spec, health: h, session: session, seat: seat{runner: startRunner(session)}, maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
 		letterbox: picture.NewLetterboxer(picture.Layout{RGB: l.RGB, Scale: l.Scale, Centre: l.Centre, Fill: l.Fill}),
 		decoder:   newDecoder(spec, cfg.thresholds(spec.Labels), cfg.iou()),
 		items:     make([]item, 0, n),
@@ -44,14 +48,31 @@ func newLane(cfg Config, spec models.Spec, session *onnx.Session) *lane {
 	}
 }
 
-// run works until jobs are closed.
-func (l *lane) run(jobs <-chan job) {
-	defer l.session.Close() //nolint:errcheck // frees memory; nobody is left to tell
-	for first := range jobs {
-		l.items = l.items[:0]
-		l.take(first)
-		l.gather(jobs)
-		l.infer()
+// run works until jobs are closed or the lane is lost. The canary's first turn comes after some time, that of each lane after another.
+func (l *lane) run(jobs <-chan job, firstCheck time.Duration) {
+	defer l.close()
+	l.seat.check = time.NewTimer(firstCheck)
+	defer l.seat.check.Stop()
+	for !l.lost() {
+		select {
+		case first, ok := <-jobs:
+			if !ok {
+				return
+			}
+			l.items = l.items[:0]
+			l.take(first)
+			l.gather(jobs)
+			l.infer()
+		case <-l.seat.check.C:
+			l.checkUp()
+		}
+	}
+}
+
+// close frees the session, if there is one.
+func (l *lane) close() {
+	if !l.lost() {
+		l.seat.close()
 	}
 }
 
@@ -107,8 +128,8 @@ func (l *lane) infer() {
 		return
 	}
 	started := time.Now()
-	err := l.session.Run(n)
-	if err != nil && n > 1 {
+	err := l.seat.run(n, l.seat.limit)
+	if err != nil && n > 1 && !errors.Is(err, errHung) {
 		l.inferEach()
 		return
 	}
@@ -116,20 +137,26 @@ func (l *lane) infer() {
 	for i := range l.items {
 		l.finish(&l.items[i], l.outputsOf(i), share, err)
 	}
+	l.mind(err)
 }
 
-// inferEach runs the items of a failed batch one by one, so that a bad one fails alone.
+// inferEach runs the items of a failed batch one by one, so that a bad one fails alone. The session may be replaced on the way.
 func (l *lane) inferEach() {
 	input := l.session.Input()
 	for i := range l.items {
 		started := time.Now()
-		if i > 0 {
-			copy(input[:l.inputSize], input[i*l.inputSize:(i+1)*l.inputSize])
+		copy(l.session.Input()[:l.inputSize], input[i*l.inputSize:(i+1)*l.inputSize])
+		err := errLost
+		if !l.lost() {
+			err = l.seat.run(1, l.seat.limit)
 		}
-		err := l.session.Run(1)
 		l.finish(&l.items[i], l.outputsOf(0), time.Since(started), err)
+		l.mind(err)
 	}
 }
+
+// errLost is the end of frames whose lane has no session any more.
+var errLost = errors.New("the session is lost")
 
 // outputsOf cuts the outputs of one item out of the batch; valid until the next call.
 func (l *lane) outputsOf(item int) [][]float32 {

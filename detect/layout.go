@@ -66,11 +66,11 @@ func (l *Layout) measure(ctx context.Context, cfg Config, spec models.Spec, duri
 	lanes := make([]*lane, 0, l.Workers)
 	defer func() {
 		for _, lane := range lanes {
-			lane.session.Close() //nolint:errcheck // frees memory; nobody is left to tell
+			lane.close()
 		}
 	}()
 	for range l.Workers {
-		lane, err := openLane(cfg, spec)
+		lane, err := openLane(cfg, spec, nil)
 		if err != nil {
 			return 0, err
 		}

@@ -22,6 +22,7 @@ const (
 	// lastFrames is how long a worker that is told to stop still takes frames: those that were captured before.
 	lastFrames  = 300 * time.Millisecond
 	statusEvery = 5 * time.Second
+	watchEvery  = time.Second
 	// longestID is what the contract allows.
 	longestID = 64
 )
@@ -112,8 +113,10 @@ func (d Duty) id() string {
 	return fmt.Sprintf("%.55s-%08x", process, hash.Sum32())
 }
 
-// Run works until ctx ends. Frames that were captured by then are still detected.
+// Run works until ctx ends or the engine can do no more. Frames that were captured by then are still detected.
 func (w *Worker) Run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	mapper := bus.NewMapper()
 	defer mapper.Close() //nolint:errcheck // unmaps; nobody reads any more
 	// One frame more than there are lanes, so that none waits for the bus.
@@ -137,11 +140,29 @@ func (w *Worker) Run(ctx context.Context) error {
 		running.Go(func() { r.run(pulling, puller) })
 	}
 	running.Go(func() { w.report(ctx) })
+	running.Go(func() { w.watch(ctx, fail) })
 	running.Wait()
 	if ctx.Err() == nil {
 		return errors.New("detect: the connection to the broker was closed")
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
+}
+
+// watch ends the worker when its engine can do no more: whoever started the process shall see that, and start it again.
+func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
+	every := time.NewTicker(watchEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+			if err := w.Engine().Err(); err != nil {
+				fail(fmt.Errorf("detect: %w", err))
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // next pulls a frame as soon as lanes are about to have nothing to do, and gives it its place among those of its camera.
@@ -187,11 +208,14 @@ func (w *Worker) report(ctx context.Context) {
 
 func (w *Worker) status() *bus.Status {
 	s, engine := w.Stats(), w.Engine()
+	h := engine.Health()
 	return &bus.Status{
 		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", At: time.Now().UTC(),
 		Counters: map[string]float64{
 			"frames": float64(s.Frames), "regions": float64(s.Regions), "objects": float64(s.Objects),
 			"stale": float64(s.Stale), "bad": float64(s.Bad), "failed": float64(s.Failed),
+			"sessions_hung": float64(h.Hung), "sessions_poisoned": float64(h.Poisoned), "sessions_replaced": float64(h.Replaced),
+			"sessions_abandoned": float64(h.Abandoned),
 		},
 		Detector: &bus.DetectorStatus{
 			Name: cmp.Or(w.duty.Detector, "default"), Default: w.duty.Default || w.duty.Detector == "", Model: engine.model,
