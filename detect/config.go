@@ -15,8 +15,9 @@ import (
 type Config struct {
 	Model         string            // path of an .onnx file, with or without a card beside it
 	Library       string            // path of libonnxruntime.so; "": looked for, see onnx.FindLibrary
-	Device        string            // "cpu" or ""
-	Workers       int               // sessions; 0: one per processor
+	Devices       []string          // see onnx.ParseDevice; the first that can be used is; empty: cpu
+	Fallback      string            // why a device that was preferred is not used, for those who ask; see Settle
+	Workers       int               // sessions; 0: one per processor, and two on another device
 	Threads       int               // of each session; 0: one
 	MaxBatch      int               // regions that go through the network together; 0 and 1: no batching
 	MaxQueueDelay time.Duration     // how long a batch that is not full may wait

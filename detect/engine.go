@@ -1,12 +1,10 @@
 package detect
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"time"
 
@@ -21,15 +19,17 @@ var ErrStale = errors.New("the picture was taken back by its owner")
 
 // Engine runs one model on all processors. It is safe for concurrent use.
 type Engine struct {
-	spec    models.Spec
-	model   string   // its id
-	device  string   // that it runs on
-	filters []Filter // by class
-	lanes   int
-	health  *health
-	jobs    chan job // unbuffered: waiting frames take turns, region by region
-	frames  sync.Pool
-	running sync.WaitGroup
+	spec   models.Spec
+	model  string // its id
+	device string // that it runs on
+	// fallback says why it is not the first one that was asked for, "" where it is.
+	fallback string
+	filters  []Filter // by class
+	lanes    int
+	health   *health
+	jobs     chan job // unbuffered: waiting frames take turns, region by region
+	frames   sync.Pool
+	running  sync.WaitGroup
 }
 
 // Look is a frame to be looked at.
@@ -66,10 +66,14 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	if err := cfg.validate(spec.Labels); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
-	e := &Engine{spec: spec, model: spec.ID(), device: cmp.Or(cfg.Device, "cpu"), filters: cfg.areas(spec.Labels), jobs: make(chan job), health: newHealth(log)}
+	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: make(chan job), health: newHealth(log)}
 	e.frames.New = func() any { return newFrame(cfg.iou()) }
+	if cfg, err = Settle(cfg, log); err != nil {
+		return nil, err
+	}
+	e.device, e.fallback = cfg.device(), cfg.Fallback
 	if e.lanes = cfg.Workers; e.lanes == 0 {
-		e.lanes = runtime.GOMAXPROCS(0)
+		e.lanes = defaultWorkers(e.device)
 	}
 	e.health.lanes.Store(int64(e.lanes))
 	for i := range e.lanes {
@@ -84,7 +88,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 		e.running.Go(func() { l.run(e.jobs, cfg.every()*time.Duration(i+1)/time.Duration(e.lanes)) })
 	}
 	log.Info("model loaded", "model", spec.ID(), "family", spec.Family, "input", fmt.Sprintf("%dx%d", spec.Width, spec.Height),
-		"labels", len(spec.Labels), "facts", spec.Source, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
+		"labels", len(spec.Labels), "facts", spec.Source, "device", e.device, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
 	return e, nil
 }
 
@@ -93,7 +97,7 @@ func openLane(cfg Config, spec models.Spec, h *health) (*lane, error) {
 	began := time.Now()
 	n := cfg.batch(spec)
 	session, err := onnx.Open(onnx.Options{
-		Library: cfg.Library, Model: spec.Path, Device: cfg.Device, Threads: max(1, cfg.Threads),
+		Library: cfg.Library, Model: spec.Path, Device: cfg.device(), Threads: max(1, cfg.Threads),
 		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
 		Outputs: outputs(spec, n),
 	})
@@ -126,6 +130,9 @@ func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
 
 // Device is what the network runs on.
 func (e *Engine) Device() string { return e.device }
+
+// Fallback says why that is not the first device of the configuration, "" where it is.
+func (e *Engine) Fallback() string { return e.fallback }
 
 // Close ends the workers and frees their sessions. No Detect may run or follow.
 func (e *Engine) Close() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -31,6 +32,9 @@ const layoutRounds = 2
 func MeasureLayouts(ctx context.Context, cfg Config, each time.Duration, progress func(done, total int)) ([]Layout, error) {
 	spec, err := models.Load(cfg.Model)
 	if err != nil {
+		return nil, err
+	}
+	if cfg, err = Settle(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
 	layouts := layouts(runtime.GOMAXPROCS(0), cfg.batch(spec))

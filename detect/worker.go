@@ -210,7 +210,7 @@ func (w *Worker) status() *bus.Status {
 	s, engine := w.Stats(), w.Engine()
 	h := engine.Health()
 	return &bus.Status{
-		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", At: time.Now().UTC(),
+		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", Cause: engine.Fallback(), At: time.Now().UTC(),
 		Counters: map[string]float64{
 			"frames": float64(s.Frames), "regions": float64(s.Regions), "objects": float64(s.Objects),
 			"stale": float64(s.Stale), "bad": float64(s.Bad), "failed": float64(s.Failed),

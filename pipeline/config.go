@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Config is the whole configuration of one process. configs/default.yaml explains every key; a test holds it equal to
@@ -61,7 +63,7 @@ type ONNXRuntimeConfig struct {
 // DetectorConfig is one detector: a model and how it runs; its name is the key in the map.
 type DetectorConfig struct {
 	Model         string   `yaml:"model"`
-	Device        string   `yaml:"device"`
+	Device        Devices  `yaml:"device"`
 	Workers       Workers  `yaml:"workers"`
 	MaxBatchSize  int      `yaml:"max_batch_size"`
 	MaxQueueDelay Duration `yaml:"max_queue_delay"`
@@ -115,6 +117,20 @@ type CameraConfig struct {
 	Masks   map[string]MaskConfig `yaml:"masks"`
 }
 
+// Devices are what a network may run on, the first that can be used: in the file a text, or a list of them.
+type Devices []string
+
+// UnmarshalYAML reads one device, or a list of them in order of preference.
+func (d *Devices) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		var one string
+		err := n.Decode(&one)
+		*d = Devices{one}
+		return err
+	}
+	return n.Decode((*[]string)(d))
+}
+
 // Duration is a time.Duration written as text, such as 10ms.
 type Duration time.Duration
 
@@ -142,7 +158,7 @@ func Default() Config {
 }
 
 func defaultDetector() DetectorConfig {
-	return DetectorConfig{Device: "cpu", MaxBatchSize: 8, MaxQueueDelay: Duration(5 * time.Millisecond), MinScore: 0.4}
+	return DetectorConfig{Device: Devices{"cpu"}, MaxBatchSize: 8, MaxQueueDelay: Duration(5 * time.Millisecond), MinScore: 0.4}
 }
 
 func defaultCamera(c Config) CameraConfig {

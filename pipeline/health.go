@@ -26,6 +26,8 @@ type readiness struct {
 type detectorInfo struct {
 	Model  string `json:"model"`
 	Device string `json:"device"`
+	// Fallback says why that is not the first device of the configuration.
+	Fallback string `json:"fallback,omitempty"`
 }
 
 // readyz says whether the process does its work. A camera that is away is told but does not make the process unready: nothing
@@ -38,7 +40,7 @@ func (p *process) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 	for _, d := range p.detectors {
 		engine := d.worker.Engine()
-		r.Detectors[d.name] = detectorInfo{engine.Spec().ID(), engine.Device()}
+		r.Detectors[d.name] = detectorInfo{engine.Spec().ID(), engine.Device(), engine.Fallback()}
 	}
 	for _, c := range p.cameras() {
 		r.Cameras[c.Name()] = string(c.Stats().State)

@@ -48,6 +48,7 @@ var (
 	cameraUnattended = gauge("camera_unattended", "Whether nobody runs the detector that the camera's frames are for.", "camera", "detector")
 
 	detectInfo      = gauge("detect_info", "1, with what the detector runs.", "detector", "model", "device")
+	detectFallback  = gauge("detect_fallback", "Whether the detector runs on another device than the first of its configuration.", "detector")
 	detectWorkers   = gauge("detect_workers", "Sessions of the network.", "detector")
 	detectFrames    = counter("detect_frames_total", "Frames detected and published.", "detector")
 	detectRegions   = counter("detect_regions_total", "Regions that went through the network.", "detector")
@@ -116,6 +117,7 @@ func (s snapshots) detectors(send sender) {
 	for _, d := range s.p.detectors {
 		stats, engine := d.worker.Stats(), d.worker.Engine()
 		send(detectInfo, 1, d.name, engine.Spec().ID(), engine.Device())
+		send(detectFallback, truth(engine.Fallback() != ""), d.name)
 		send(detectWorkers, float64(engine.Workers()), d.name)
 		send(detectFrames, float64(stats.Frames), d.name)
 		send(detectRegions, float64(stats.Regions), d.name)

@@ -95,6 +95,9 @@ func OpenEngine(ctx context.Context, cfg Config, d DetectorConfig, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
+	if c, err = detect.Settle(c, log); err != nil {
+		return nil, err
+	}
 	if d.Workers == WorkersAuto {
 		l, err := openLayoutCache().choose(ctx, c, log)
 		if err != nil {
@@ -116,7 +119,7 @@ func EngineConfig(cfg Config, d DetectorConfig) (detect.Config, error) {
 		filters[label] = detect.Filter{MinScore: f.MinScore, MinArea: f.MinArea, MaxArea: f.MaxArea}
 	}
 	return detect.Config{
-		Model: model, Library: cfg.ONNXRuntime.Library, Device: d.Device, Workers: int(max(d.Workers, 0)),
+		Model: model, Library: cfg.ONNXRuntime.Library, Devices: d.Device, Workers: int(max(d.Workers, 0)),
 		MaxBatch: d.MaxBatchSize, MaxQueueDelay: time.Duration(d.MaxQueueDelay), Score: d.MinScore,
 		Labels: cfg.Objects.Track, Filters: filters, Shared: len(cfg.Detectors) > 1,
 	}, nil
