@@ -103,3 +103,23 @@ func TestFramesThatNobodyLooksAtAreTold(t *testing.T) {
 		}
 	}
 }
+
+// TestPicturesAreLookedAtByTheDetectorThatIsNamed of a configuration with several.
+func TestPicturesAreLookedAtByTheDetectorThatIsNamed(t *testing.T) {
+	config := write(t, "site.yaml", twoDetectors(t, "", "  {}\n"))
+	neither := write(t, "neither.yaml", "detectors: {a: {}, b: {}}\n")
+	pic := photo(t, "a.jpg")
+	for name, model := range map[string]string{"": "tiny@", "default": "tiny@", "big": "tiny_v8@"} {
+		code, out, stderr := finish(t, "detect", "-c", config, "--detector", name, "--json", pic)
+		if code != exitDone || !strings.Contains(out, `"model":"`+model) {
+			t.Errorf("%q: %d, %s%s", name, code, out, stderr)
+		}
+	}
+	checkAll(t, []refusal{
+		{"unknown", []string{"detect", "-c", config, "--detector", "bgi", pic}, exitWrongUse, []string{"--detector", `"bgi"; there are: big, default`}},
+		{"none", []string{"detect", "-c", neither, pic}, exitWrongUse, []string{"--detector", "one of: a, b"}},
+		{"bench", []string{"bench", "-c", neither}, exitWrongUse, []string{"--detector", "one of: a, b"}},
+		{"subset", run("-c", config, "--detectors", "big,bgi"), exitWrongUse, []string{"--detectors", `"bgi"; there are: big, default`}},
+		{"model", run("-c", neither, "--model", tiny(t)), exitWrongUse, []string{"--model", "several detectors"}},
+	})
+}

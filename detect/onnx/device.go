@@ -132,13 +132,23 @@ func (d Device) appendTensorRT(o *ort.SessionOptions, quantised bool) (err error
 	if quantised {
 		options["trt_int8_enable"] = "1"
 	}
-	if cache, err := os.UserCacheDir(); err == nil { // compiling a network takes minutes
-		options["trt_engine_cache_enable"], options["trt_engine_cache_path"] = "1", filepath.Join(cache, "sightline", "tensorrt")
+	if folder, err := compiledFolder(); err == nil { // without it compiling a network takes minutes each time
+		options["trt_engine_cache_enable"], options["trt_engine_cache_path"] = "1", folder
 	}
 	if err := c.Update(options); err != nil {
 		return err
 	}
 	return o.AppendExecutionProviderTensorRT(c)
+}
+
+// compiledFolder makes the folder in which compiled networks are kept.
+func compiledFolder() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(cache, "sightline", "tensorrt")
+	return folder, os.MkdirAll(folder, 0o755)
 }
 
 func (d Device) gpu() string {
