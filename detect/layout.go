@@ -70,7 +70,7 @@ func (l *Layout) measure(ctx context.Context, cfg Config, spec models.Spec, duri
 		}
 	}()
 	for range l.Workers {
-		lane, err := openLane(cfg, spec)
+		lane, err := openLane(cfg, spec, []shape{{spec.Width, spec.Height}})
 		if err != nil {
 			return 0, err
 		}

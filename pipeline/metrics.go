@@ -45,7 +45,8 @@ var (
 	cameraDecode     = counter("camera_decode_seconds_total", "Time spent decoding published frames.", "camera")
 
 	detectFrames  = counter("detect_frames_total", "Frames detected and published.")
-	detectRegions = counter("detect_regions_total", "Regions that went through the network.")
+	detectRegions = counter("detect_regions_total", "Regions that were looked at.")
+	detectPixels  = counter("detect_input_pixels_total", "Pixels of the network's input that this took: what inference costs goes with them.")
 	detectObjects = counter("detect_objects_total", "Objects published.")
 	detectDropped = counter("detect_dropped_total", "Frames not detected, by reason.", "reason")
 
@@ -108,6 +109,7 @@ func (s snapshots) detector(send sender) {
 		stats := s.p.detector.Stats()
 		send(detectFrames, float64(stats.Frames))
 		send(detectRegions, float64(stats.Regions))
+		send(detectPixels, float64(stats.Pixels))
 		send(detectObjects, float64(stats.Objects))
 		send(detectDropped, float64(stats.Stale), "stale")
 		send(detectDropped, float64(stats.Bad), "bad")
