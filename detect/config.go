@@ -23,6 +23,7 @@ type Config struct {
 	MaxQueueDelay time.Duration     // how long a batch that is not full may wait
 	Score         float32           // objects below it are not reported; 0: DefaultScore
 	IoU           float32           // boxes of one class that overlap more are one object; 0: DefaultIoU
+	OneShape      bool              // all is looked at in the model's own shape: for comparison
 	Labels        []string          // labels to report; empty: all that the model knows
 	Filters       map[string]Filter // by label
 	// Shared says that Labels and Filters are those of several models: labels that this one does not have are passed over.

@@ -60,9 +60,16 @@ func (d *decoder) readGrid(g grid, least float32) {
 // measure them.
 func (d *decoder) readCell(g grid, cell int, objectness float32) {
 	best, most := -1, float32(0)
+	last, least := float32(-1), float32(0) // most classes have one threshold: one logarithm for all
 	for class, threshold := range d.thresholds {
 		v := g.classes[class*g.cells+cell]
-		if threshold > objectness || v < logit(threshold/objectness) {
+		if threshold > objectness {
+			continue
+		}
+		if threshold != last {
+			last, least = threshold, logit(threshold/objectness)
+		}
+		if v < least {
 			continue
 		}
 		score := objectness * sigmoid(v)

@@ -23,6 +23,15 @@ func (c Config) device() string {
 	return c.Devices[0]
 }
 
+// anyShape tells whether a device takes inputs of several shapes in one session at little cost: others compile the network for each.
+func anyShape(device string) bool {
+	d, err := onnx.ParseDevice(device)
+	return err == nil && (d.Kind == onnx.CPU || d.Kind == onnx.CUDA)
+}
+
+// ownShape is the one that the model was made for.
+func ownShape(spec models.Spec) []shape { return []shape{{spec.Width, spec.Height}} }
+
 func defaultWorkers(device string) int {
 	if d, err := onnx.ParseDevice(device); err == nil && !d.OnProcessor() {
 		return workersElsewhere
@@ -44,7 +53,7 @@ func Settle(cfg Config, log *slog.Logger) (Config, error) {
 	for _, device := range cfg.Devices {
 		one := cfg
 		one.Devices = []string{device}
-		l, err := openLane(one, spec, nil)
+		l, err := openLane(one, spec, ownShape(spec), nil)
 		if err != nil {
 			faults = append(faults, err)
 			continue

@@ -26,8 +26,9 @@ type Engine struct {
 	fallback string
 	filters  []Filter // by class
 	lanes    int
+	packer   packer
 	health   *health
-	jobs     chan job // unbuffered: waiting frames take turns, region by region
+	jobs     chan job // unbuffered: waiting frames take turns, look by look
 	frames   sync.Pool
 	running  sync.WaitGroup
 }
@@ -43,8 +44,9 @@ type Look struct {
 	// OnPrepared, if not nil, is called exactly once, as soon as no pixel is needed any more, also when Detect fails. It may be called
 	// from another goroutine.
 	OnPrepared func()
-	// OnTaken, if not nil, is called by Detect's own goroutine each time that a lane has taken a region.
-	OnTaken func()
+	// OnTaken, if not nil, is called by Detect's own goroutine each time that a lane has taken so many regions, or that they are looked at
+	// together with another one.
+	OnTaken func(regions int)
 }
 
 // Result is what was found in one frame. Prepare and Infer are summed over its regions.
@@ -52,6 +54,7 @@ type Result struct {
 	Objects               []bus.Object // never nil; by falling score
 	Prepare, Infer, Merge time.Duration
 	Run                   int // regions looked at, second looks among them
+	Pixels                int // of the network's input that they took: what inference costs goes with them
 }
 
 // Open loads and checks the model, makes the sessions and tries each of them once.
@@ -67,7 +70,6 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
 	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: make(chan job), health: newHealth(log)}
-	e.frames.New = func() any { return newFrame(cfg.iou()) }
 	if cfg, err = Settle(cfg, log); err != nil {
 		return nil, err
 	}
@@ -75,9 +77,13 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	if e.lanes = cfg.Workers; e.lanes == 0 {
 		e.lanes = defaultWorkers(e.device)
 	}
+	e.packer.shapes = shapesOf(spec)
+	if cfg.OneShape || !anyShape(e.device) {
+		e.packer.shapes = e.packer.shapes[:1]
+	}
 	e.health.lanes.Store(int64(e.lanes))
 	for i := range e.lanes {
-		l, err := openLane(cfg, spec, e.health)
+		l, err := e.openLane(cfg, i == 0, log)
 		if err != nil {
 			e.Close()
 			return nil, err
@@ -87,24 +93,42 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 		}
 		e.running.Go(func() { l.run(e.jobs, cfg.every()*time.Duration(i+1)/time.Duration(e.lanes)) })
 	}
+	e.frames.New = func() any { return newFrame(cfg.iou(), e.packer) }
 	log.Info("model loaded", "model", spec.ID(), "family", spec.Family, "input", fmt.Sprintf("%dx%d", spec.Width, spec.Height),
 		"labels", len(spec.Labels), "facts", spec.Source, "device", e.device, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
 	return e, nil
 }
 
+// openLane makes a lane. The first one finds out whether the network takes other shapes than its own.
+func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, error) {
+	l, err := openLane(cfg, e.spec, e.packer.shapes, e.health)
+	if !first || len(e.packer.shapes) == 1 {
+		return l, err
+	}
+	if err == nil {
+		if err = l.tryAnother(); err == nil {
+			return l, nil
+		}
+		l.seat.leave(nil)
+	}
+	log.Warn("all is looked at in the model's own shape", "model", e.spec.ID(), "cause", err)
+	e.packer.shapes = e.packer.shapes[:1]
+	return openLane(cfg, e.spec, e.packer.shapes, e.health)
+}
+
 // openLane makes a session and tries it, so that a model that cannot run is refused before the first frame.
-func openLane(cfg Config, spec models.Spec, h *health) (*lane, error) {
+func openLane(cfg Config, spec models.Spec, shapes []shape, h *health) (*lane, error) {
 	began := time.Now()
 	n := cfg.batch(spec)
 	session, err := onnx.Open(onnx.Options{
 		Library: cfg.Library, Model: spec.Path, Device: cfg.device(), Threads: max(1, cfg.Threads),
 		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
-		Outputs: outputs(spec, n),
+		Outputs: outputs(spec, n), AnySize: len(shapes) > 1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	l := newLane(cfg, spec, session, h)
+	l := newLane(cfg, spec, shapes, session, h)
 	if err := l.try(); err != nil {
 		l.seat.leave(nil)
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
@@ -124,15 +148,20 @@ func outputs(spec models.Spec, batch int) []onnx.Tensor {
 // Spec describes the model.
 func (e *Engine) Spec() models.Spec { return e.spec }
 
-// Workers is the number of sessions, which is the number of regions or batches that are looked at at once. It falls where a session
-// is lost and none can take its place, but not below one.
-func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
-
 // Device is what the network runs on.
 func (e *Engine) Device() string { return e.device }
 
 // Fallback says why that is not the first device of the configuration, "" where it is.
 func (e *Engine) Fallback() string { return e.fallback }
+
+// Workers is the number of sessions, which is the number of looks or batches that are at work at once. It falls where a session is lost
+// and none can take its place, but not below one.
+func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
+
+// Pixels are those of the network's input that a first look at regions takes; see Result.
+func (e *Engine) Pixels(regions []bus.Region) int {
+	return e.packer.pixels(e.packer.pack(nil, regions))
+}
 
 // Close ends the workers and frees their sessions. No Detect may run or follow.
 func (e *Engine) Close() {
@@ -144,20 +173,17 @@ func (e *Engine) Close() {
 func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 	f := e.frames.Get().(*frame)
 	defer e.frames.Put(f)
-	f.begin(l)
-	if err := f.check(); err != nil {
-		f.fail(err)
-		f.skip(len(f.regions))
-	} else {
-		e.send(ctx, f, 0)
+	if err := f.begin(l); err != nil {
+		return Result{}, err
 	}
+	e.send(ctx, f, 0)
 	f.unfinished.Wait()
-	first, found := len(f.regions), 0
+	first, found := len(f.looks), 0
 	if f.err == nil && l.Policy == bus.PolicyGrid {
 		first, found = f.second()
 	}
 	f.prepared(1)
-	if first < len(f.regions) {
+	if first < len(f.looks) {
 		e.send(ctx, f, first)
 		f.unfinished.Wait()
 		if f.err != nil {
@@ -167,22 +193,20 @@ func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 	return f.end(&e.spec, e.filters)
 }
 
-// send hands the regions out, from one on. When ctx ends, those that nobody took are given up; those that were taken are waited
+// send hands the looks out, from one on. When ctx ends, those that nobody took are given up; those that were taken are waited
 // for, because they read the picture.
 func (e *Engine) send(ctx context.Context, f *frame, from int) {
-	for i := from; i < len(f.regions); i++ {
+	for i := from; i < len(f.looks); i++ {
 		select {
 		case e.jobs <- job{f, i}:
-			if f.look.OnTaken != nil {
-				f.look.OnTaken()
-			}
+			f.taken(1)
 		case <-ctx.Done():
 			f.fail(ctx.Err())
-			f.skip(len(f.regions) - i)
+			f.skip(len(f.looks) - i)
 			return
 		case <-e.health.failed:
 			f.fail(e.health.cause)
-			f.skip(len(f.regions) - i)
+			f.skip(len(f.looks) - i)
 			return
 		}
 	}

@@ -10,51 +10,77 @@ import (
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
-// job is one region of one frame.
+// job is one look at one frame.
 type job struct {
-	frame  *frame
-	region int
+	frame *frame
+	look  int
 }
 
 // frame is a picture on its way through the lanes, with the scratch that it needs; frames are pooled.
 type frame struct {
-	look    Look
-	regions []bus.Region // the given ones, then those of second looks
+	look   Look
+	packer packer
+	looks  []look // at the given regions, then second ones
 
 	unprepared atomic.Int32
 	unfinished sync.WaitGroup
 	failed     atomic.Bool // lets lanes pass over what is lost
 
-	mu             sync.Mutex // protects what follows while regions are unfinished
+	mu             sync.Mutex // protects what follows while looks are unfinished
 	err            error
 	prepare, infer time.Duration
 	merger         merger
 }
 
-func newFrame(iou float32) *frame { return &frame{merger: merger{iou: iou}} }
+func newFrame(iou float32, p packer) *frame { return &frame{packer: p, merger: merger{iou: iou}} }
 
-func (f *frame) begin(l Look) {
-	f.look = l
-	f.regions = append(f.regions[:0], l.Regions...)
-	if len(f.regions) == 0 {
-		f.regions = append(f.regions, bus.Region{W: l.Picture.Width, H: l.Picture.Height})
-	}
+// begin plans the looks at a picture. It fails where picture or regions cannot be looked at.
+func (f *frame) begin(l Look) error {
+	f.look, f.looks = l, f.looks[:0]
 	f.err, f.prepare, f.infer = nil, 0, 0
 	f.failed.Store(false)
-	f.unprepared.Store(int32(len(f.regions)) + 1) // one until it is known whether there are second looks
-	f.unfinished.Add(len(f.regions))
-	f.merger.begin(l.Picture.Width, l.Picture.Height, f.regions)
+	f.unprepared.Store(1) // until it is known whether there are second looks
+	if err := l.check(); err != nil {
+		f.prepared(1)
+		return err
+	}
+	if len(l.Regions) > 0 {
+		f.looks = f.packer.pack(f.looks, l.Regions)
+	} else {
+		f.looks = f.packer.pack(f.looks, []bus.Region{{W: l.Picture.Width, H: l.Picture.Height}})
+	}
+	f.merger.begin(l.Picture.Width, l.Picture.Height)
+	f.plan(0)
+	if joined := len(l.Regions) - len(f.looks); joined > 0 {
+		f.taken(joined)
+	}
+	return nil
 }
 
-// second adds the regions of second looks and says where they begin, with what was found before.
+// plan counts the looks from one on, and says where they are.
+func (f *frame) plan(from int) {
+	n := len(f.looks) - from
+	f.unprepared.Add(int32(n))
+	f.unfinished.Add(n)
+	for _, l := range f.looks[from:] {
+		f.merger.extend(l, f.packer.shapes[l.shape].scale(l.region))
+	}
+}
+
+// taken tells the caller that regions wait no longer.
+func (f *frame) taken(regions int) {
+	if f.look.OnTaken != nil {
+		f.look.OnTaken(regions)
+	}
+}
+
+// second adds second looks and says where they begin, with what was found before.
 func (f *frame) second() (first, found int) {
-	first = len(f.regions)
+	first = len(f.looks)
 	if again := f.merger.second(); len(again) > 0 {
-		f.regions = append(f.regions, again...)
-		f.unprepared.Add(int32(len(again)))
-		f.unfinished.Add(len(again))
+		f.looks = f.packer.pack(f.looks, again)
 		found = len(f.merger.found)
-		f.merger.extend(again)
+		f.plan(first)
 	}
 	return first, found
 }
@@ -62,13 +88,13 @@ func (f *frame) second() (first, found int) {
 // withdraw gives up the second looks where one of them failed: what was found before stands.
 func (f *frame) withdraw(first, found int) {
 	f.err = nil
-	f.regions = f.regions[:first]
+	f.looks = f.looks[:first]
 	f.merger.regions, f.merger.found, f.merger.merged = f.merger.regions[:first], f.merger.found[:found], true
 }
 
 // check holds the picture and its regions against each other, so that lanes need not.
-func (f *frame) check() error {
-	p := f.look.Picture
+func (l *Look) check() error {
+	p := l.Picture
 	cw, ch := (p.Width+1)/2, (p.Height+1)/2
 	if p.Width < 1 || p.Height < 1 || p.StrideY < p.Width || p.StrideC < cw {
 		return fmt.Errorf("picture of %dx%d with strides %d and %d: sides must be positive and strides at least as long", p.Width, p.Height, p.StrideY, p.StrideC)
@@ -76,7 +102,7 @@ func (f *frame) check() error {
 	if len(p.Y) < (p.Height-1)*p.StrideY+p.Width || min(len(p.U), len(p.V)) < (ch-1)*p.StrideC+cw {
 		return fmt.Errorf("picture of %dx%d: planes of %d, %d and %d bytes are too short", p.Width, p.Height, len(p.Y), len(p.U), len(p.V))
 	}
-	for _, r := range f.regions {
+	for _, r := range l.Regions {
 		if r.W < 1 || r.H < 1 || r.X < 0 || r.Y < 0 || r.X > p.Width-r.W || r.Y > p.Height-r.H {
 			return fmt.Errorf("region %+v: must lie inside the picture of %dx%d", r, p.Width, p.Height)
 		}
@@ -84,14 +110,14 @@ func (f *frame) check() error {
 	return nil
 }
 
-// prepared says that n regions need the picture no more; whoever says it last lets the picture go.
+// prepared says that n looks need the picture no more; whoever says it last lets the picture go.
 func (f *frame) prepared(n int) {
 	if f.unprepared.Add(int32(-n)) == 0 && f.look.OnPrepared != nil {
 		f.look.OnPrepared()
 	}
 }
 
-// skip gives up n regions that no lane has.
+// skip gives up n looks that no lane has.
 func (f *frame) skip(n int) {
 	f.prepared(n)
 	f.unfinished.Add(-n)
@@ -106,7 +132,7 @@ func (f *frame) fail(err error) {
 	f.failed.Store(true)
 }
 
-// add takes what a lane found in a region, in pixels of the frame.
+// add takes what a lane found in a look, in pixels of the frame.
 func (f *frame) add(found []candidate, prepare, infer time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,7 +149,7 @@ func (f *frame) end(spec *models.Spec, filters []Filter) (Result, error) {
 	}
 	started := time.Now()
 	objects := f.merger.objects(spec.Labels, filters)
-	return Result{Objects: objects, Prepare: f.prepare, Infer: f.infer, Merge: time.Since(started), Run: len(f.regions)}, nil
+	return Result{Objects: objects, Prepare: f.prepare, Infer: f.infer, Merge: time.Since(started), Run: asked(f.looks), Pixels: f.packer.pixels(f.looks)}, nil
 }
 
 // stillValid asks the owner of the picture, one lane at a time.

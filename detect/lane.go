@@ -3,10 +3,12 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/picture"
 )
 
@@ -15,37 +17,52 @@ type lane struct {
 	cfg       Config
 	spec      models.Spec
 	health    *health
-	session   *onnx.Session // of the seat; others run it by the seat alone
-	seat      seat
+	session   *onnx.Session
+	seat      seat // of the session, which runs by it alone
 	letterbox *picture.Letterboxer
-	decoder   *decoder
+	shapes    []shape
+	inputs    []*input // by shape; nil where none was needed yet
 	maxBatch  int
 	delay     time.Duration
 	timer     *time.Timer
-	items     []item      // of the batch at hand
-	inputSize int         // numbers of one item
-	outputs   [][]float32 // of one item; see outputsOf
+	items     []item // of the batch at hand
+	input     *input // of the batch at hand
 }
 
-// item is one region in a batch.
+// item is one look in a batch.
 type item struct {
 	job       job
 	transform picture.Transform
 	prepare   time.Duration
 }
 
-func newLane(cfg Config, spec models.Spec, session *onnx.Session, h *health) *lane {
+func newLane(cfg Config, spec models.Spec, shapes []shape, session *onnx.Session, h *health) *lane {
 	n := cfg.batch(spec)
 	l := spec.Layout
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	return &lane{
-		cfg: cfg, spec: spec, health: h, session: session, seat: seat{runner: startRunner(session)}, maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
+	made := &lane{
+		cfg: cfg, spec: spec, health: h, session: session, seat: seat{runner: startRunner(session)}, shapes: shapes, inputs: make([]*input, len(shapes)), maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
 		letterbox: picture.NewLetterboxer(picture.Layout{RGB: l.RGB, Scale: l.Scale, Centre: l.Centre, Fill: l.Fill}),
-		decoder:   newDecoder(spec, cfg.thresholds(spec.Labels), cfg.iou()),
 		items:     make([]item, 0, n),
-		inputSize: len(session.Input()) / n, outputs: make([][]float32, len(session.Outputs())),
 	}
+	made.inputs[0] = newInput(cfg, spec, session.Binding)
+	return made
+}
+
+// tryAnother runs the network in the smallest shape: where something in it is bound to its own, that fails.
+func (l *lane) tryAnother() error {
+	smallest := 0
+	for i, s := range l.shapes {
+		if s.area() < l.shapes[smallest].area() {
+			smallest = i
+		}
+	}
+	in, err := l.inputOf(smallest)
+	if err != nil {
+		return err
+	}
+	return l.seat.run(in.Binding, 1, openPatience)
 }
 
 // run works until jobs are closed or the lane is lost. The canary's first turn comes after some time, that of each lane after another.
@@ -59,7 +76,6 @@ func (l *lane) run(jobs <-chan job, firstCheck time.Duration) {
 			if !ok {
 				return
 			}
-			l.items = l.items[:0]
 			l.take(first)
 			l.gather(jobs)
 			l.infer()
@@ -96,18 +112,32 @@ func (l *lane) gather(jobs <-chan job) {
 	}
 }
 
-// take prepares the input of a region as the next item. A region that cannot be prepared fails its own frame only.
+// take prepares the input of a look as the next item. A batch holds one shape: one that has another is run before. A region that cannot
+// be prepared fails its own frame only.
 func (l *lane) take(j job) {
 	f := j.frame
 	if f.failed.Load() {
 		f.skip(1)
 		return
 	}
-	started := time.Now()
-	r := f.regions[j.region]
-	n := len(l.items)
-	input := l.session.Input()[n*l.inputSize : (n+1)*l.inputSize]
-	transform, err := l.letterbox.Fill(input, l.spec.Width, l.spec.Height, f.look.Picture, picture.Rect{X: r.X, Y: r.Y, W: r.W, H: r.H})
+	look := &f.looks[j.look]
+	if l.input == nil || l.input.shape != l.shapes[look.shape] {
+		l.infer() // which may replace the session
+		var err error
+		if l.input, err = l.inputOf(look.shape); err != nil {
+			f.fail(err)
+			f.skip(1)
+			return
+		}
+	}
+	l.prepare(j, look.region)
+}
+
+// prepare makes a region the next item of the batch.
+func (l *lane) prepare(j job, r bus.Region) {
+	f, started := j.frame, time.Now()
+	in := l.input
+	transform, err := l.letterbox.Fill(in.item(len(l.items)), in.shape.width, in.shape.height, f.look.Picture, picture.Rect{X: r.X, Y: r.Y, W: r.W, H: r.H})
 	switch {
 	case err != nil:
 		f.fail(fmt.Errorf("prepare region %+v: %w", r, err))
@@ -121,51 +151,63 @@ func (l *lane) take(j job) {
 	f.skip(1)
 }
 
+// inputOf gives the input of a shape, made when it is needed first.
+func (l *lane) inputOf(shape int) (*input, error) {
+	if l.lost() {
+		return nil, errLost
+	}
+	if l.inputs[shape] == nil {
+		s := l.shapes[shape]
+		in, err := bindInput(l.cfg, l.spec.Resized(s.width, s.height), l.session)
+		if err != nil {
+			return nil, fmt.Errorf("an input of %dx%d: %w", s.width, s.height, err)
+		}
+		l.inputs[shape] = in
+	}
+	return l.inputs[shape], nil
+}
+
 // infer runs the batch and hands out what was found.
 func (l *lane) infer() {
 	n := len(l.items)
 	if n == 0 {
 		return
 	}
+	defer func() { l.items = l.items[:0] }()
 	started := time.Now()
-	err := l.seat.run(n, l.seat.limit)
+	err := l.seat.run(l.input.Binding, n, l.patience(l.input))
 	if err != nil && n > 1 && !errors.Is(err, errHung) {
 		l.inferEach()
 		return
 	}
 	share := time.Since(started) / time.Duration(n)
 	for i := range l.items {
-		l.finish(&l.items[i], l.outputsOf(i), share, err)
+		l.finish(&l.items[i], l.input.outputsOf(i), share, err)
 	}
 	l.mind(err)
 }
 
-// inferEach runs the items of a failed batch one by one, so that a bad one fails alone. The session may be replaced on the way.
+// inferEach runs the items of a failed batch one by one, so that a bad one fails alone. When one hangs, what follows goes to the session
+// that takes the place.
 func (l *lane) inferEach() {
-	input := l.session.Input()
+	given, shape := l.input, slices.Index(l.shapes, l.input.shape)
 	for i := range l.items {
 		started := time.Now()
-		copy(l.session.Input()[:l.inputSize], input[i*l.inputSize:(i+1)*l.inputSize])
-		err := errLost
-		if !l.lost() {
-			err = l.seat.run(1, l.seat.limit)
+		in, err := l.inputOf(shape)
+		if err != nil {
+			l.finish(&l.items[i], nil, 0, err)
+			continue
 		}
-		l.finish(&l.items[i], l.outputsOf(0), time.Since(started), err)
+		l.input = in
+		copy(in.item(0), given.item(i))
+		err = l.seat.run(in.Binding, 1, l.patience(in))
+		l.finish(&l.items[i], in.outputsOf(0), time.Since(started), err)
 		l.mind(err)
 	}
 }
 
 // errLost is the end of frames whose lane has no session any more.
 var errLost = errors.New("the session is lost")
-
-// outputsOf cuts the outputs of one item out of the batch; valid until the next call.
-func (l *lane) outputsOf(item int) [][]float32 {
-	for i, all := range l.session.Outputs() {
-		size := len(all) / l.maxBatch
-		l.outputs[i] = all[item*size : (item+1)*size]
-	}
-	return l.outputs
-}
 
 // finish decodes the outputs of an item and gives its frame what was found. Decoding counts as inference: it is the network's tail.
 func (l *lane) finish(it *item, outputs [][]float32, infer time.Duration, err error) {
@@ -176,7 +218,7 @@ func (l *lane) finish(it *item, outputs [][]float32, infer time.Duration, err er
 		return
 	}
 	started := time.Now()
-	found := l.decoder.decode(outputs)
-	f.merger.place(found, it.job.region, it.transform)
+	found := l.input.decoder.decode(outputs)
+	f.merger.place(found, it.job.look, it.transform)
 	f.add(found, it.prepare, infer+time.Since(started))
 }

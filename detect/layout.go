@@ -74,7 +74,7 @@ func (l *Layout) measure(ctx context.Context, cfg Config, spec models.Spec, duri
 		}
 	}()
 	for range l.Workers {
-		lane, err := openLane(cfg, spec, nil)
+		lane, err := openLane(cfg, spec, ownShape(spec), nil)
 		if err != nil {
 			return 0, err
 		}

@@ -11,6 +11,8 @@ import (
 const (
 	// edge is how near to a border a box counts as cut by it, in pixels of the network's input: one step of its finest grid.
 	edge = 8
+	// coarser is how much the pixels of a region must be larger than those of another for what it shows to be coarser.
+	coarser = 1.05
 	// sameExtent is how much two pieces must agree along the seam between them, as intersection over union, to be one object.
 	sameExtent = 0.75
 	// pieceInside is the share of a piece that lies inside a whole object of its class when it is a piece of that.
@@ -34,7 +36,8 @@ const (
 type merger struct {
 	iou     float32
 	frame   box
-	regions []region
+	regions []region    // by look
+	finest  float32     // of the regions' edges
 	found   []candidate // in pixels of the frame
 	parent  []int32     // of pieces: the piece that it is joined with, itself for none
 	merged  bool        // nothing was found since merge
@@ -44,32 +47,32 @@ type merger struct {
 // region is where a candidate was found.
 type region struct {
 	box  box
-	edge float32 // in pixels of the frame; known once something was placed
+	edge float32    // in pixels of the frame
+	tile [2]float32 // width and height of what was asked for in it
 }
 
-func (m *merger) begin(width, height int, regions []bus.Region) {
-	m.frame = box{0, 0, float32(width), float32(height)}
-	m.regions, m.found = m.regions[:0], m.found[:0]
-	m.extend(regions)
+func (m *merger) begin(width, height int) {
+	m.frame, m.finest = box{0, 0, float32(width), float32(height)}, 0
+	m.regions, m.found, m.merged = m.regions[:0], m.found[:0], false
 }
 
-// extend adds regions that are looked at too.
-func (m *merger) extend(regions []bus.Region) {
-	m.merged = false
-	for _, r := range regions {
-		m.regions = append(m.regions, region{box: box(r.Box())})
+// extend adds a look that is taken too, at a scale.
+func (m *merger) extend(l look, scale float32) {
+	r := region{box(l.region.Box()), edge / scale, [2]float32{float32(l.tile.W), float32(l.tile.H)}}
+	if len(m.regions) == 0 || r.edge < m.finest {
+		m.finest = r.edge
 	}
+	m.regions, m.merged = append(m.regions, r), false
 }
 
 // place takes candidates from the network's input to the frame, clipped to their region. Regions may be placed at the same time.
 func (m *merger) place(found []candidate, index int, t picture.Transform) {
 	r := &m.regions[index]
-	r.edge = edge / t.Scale
 	for i := range found {
 		c := &found[i]
 		c.box = box(t.Inverse(c.box)).clip(r.box)
 		c.region = int32(index)
-		c.coarse = len(m.regions) > 1 && r.box == m.frame
+		c.coarse = r.box == m.frame && r.edge > coarser*m.finest
 		c.cut = r.inner(m.frame) & c.box.near(r.box, r.edge)
 	}
 }
@@ -103,7 +106,7 @@ func (m *merger) seenWhole(c candidate) bool {
 	own := m.regions[c.region]
 	for i := range m.regions {
 		r := &m.regions[i]
-		if int32(i) == c.region || r.box.area() > 1.01*own.box.area() || !r.box.holds(c.box) {
+		if int32(i) == c.region || r.edge > coarser*own.edge || !r.box.holds(c.box) {
 			continue
 		}
 		if c.cut&r.inner(m.frame)&c.box.near(r.box, own.edge) == 0 {

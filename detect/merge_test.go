@@ -20,9 +20,17 @@ type sight struct {
 	class  int32
 }
 
+// beginAt begins a frame whose regions are looked at with inputs of 640 by 640.
+func beginAt(m *merger, width, height int, regions []bus.Region) {
+	m.begin(width, height)
+	for _, r := range regions {
+		m.extend(look{region: r, asked: 1, tile: r}, shape{640, 640}.scale(r))
+	}
+}
+
 func merged(regions []bus.Region, sights ...sight) []candidate {
 	m := merger{iou: 0.65}
-	m.begin(1152, 640, regions)
+	beginAt(&m, 1152, 640, regions)
 	for i := range regions {
 		for n, s := range sights {
 			if s.region == i {
@@ -95,7 +103,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	slices.SortFunc(want, byScore)
 	for range 10 {
 		m := merger{iou: 0.65}
-		m.begin(1152, 640, seams)
+		beginAt(&m, 1152, 640, seams)
 		for _, i := range random.Perm(len(seams)) {
 			for n, s := range sights {
 				if s.region == i {
@@ -116,7 +124,7 @@ func BenchmarkMerge(b *testing.B) {
 	random := rand.New(rand.NewPCG(7, 8))
 	var all []candidate
 	m := merger{iou: 0.65}
-	m.begin(3840, 2160, regions)
+	beginAt(&m, 3840, 2160, regions)
 	for i, r := range regions {
 		var found []candidate
 		for n := range 10 {

@@ -21,7 +21,7 @@ type reader struct {
 	release func()       // releaseView, bound once
 	valid   func() bool  // viewValid, bound once
 	untaken int          // regions of the frame at hand that no lane has taken
-	taken   func()       // regionTaken, bound once
+	taken   func(int)    // regionsTaken, bound once
 }
 
 func newReader(w *Worker, mapper *bus.Mapper) (*reader, error) {
@@ -30,7 +30,7 @@ func newReader(w *Worker, mapper *bus.Mapper) (*reader, error) {
 		return nil, fmt.Errorf("detect: %w", err)
 	}
 	r := &reader{worker: w, mapper: mapper, decoder: decoder}
-	r.release, r.valid, r.taken = r.releaseView, r.viewValid, r.regionTaken
+	r.release, r.valid, r.taken = r.releaseView, r.viewValid, r.regionsTaken
 	return r, nil
 }
 
@@ -85,6 +85,7 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 	}
 	w.counts.frames.Add(1)
 	w.counts.regions.Add(uint64(result.Run))
+	w.counts.pixels.Add(uint64(result.Pixels))
 	w.counts.objects.Add(uint64(len(result.Objects)))
 }
 
@@ -160,12 +161,11 @@ func (r *reader) releaseView() {
 
 func (r *reader) viewValid() bool { return r.view.Valid() }
 
-// regionTaken is told of second looks too, which nobody counted.
-func (r *reader) regionTaken() {
-	if r.untaken > 0 {
-		r.untaken--
-		r.worker.wait.take(1)
-	}
+// regionsTaken is told of second looks too, which nobody counted.
+func (r *reader) regionsTaken(n int) {
+	n = min(n, r.untaken)
+	r.untaken -= n
+	r.worker.wait.take(n)
 }
 
 // regionsOf is how often a frame asks to be looked at.

@@ -17,15 +17,21 @@ const runSlices = 10
 // library, or inside a device's driver, cannot be ended.
 type runner struct {
 	session *onnx.Session
-	ask     chan int
+	ask     chan run
 	answer  chan error // of length 1: nobody may wait for it any more
 	ended   chan struct{}
 	left    func() // called at the end of one that was left behind
 	timer   *time.Timer
 }
 
+// run is a batch to compute.
+type run struct {
+	binding *onnx.Binding
+	items   int
+}
+
 func startRunner(session *onnx.Session) *runner {
-	r := &runner{session: session, ask: make(chan int), answer: make(chan error, 1), ended: make(chan struct{}), timer: time.NewTimer(time.Hour)}
+	r := &runner{session: session, ask: make(chan run), answer: make(chan error, 1), ended: make(chan struct{}), timer: time.NewTimer(time.Hour)}
 	r.timer.Stop()
 	go r.work()
 	return r
@@ -33,8 +39,8 @@ func startRunner(session *onnx.Session) *runner {
 
 func (r *runner) work() {
 	defer close(r.ended)
-	for n := range r.ask {
-		r.answer <- r.session.Run(n)
+	for a := range r.ask {
+		r.answer <- a.binding.Run(a.items)
 	}
 	r.session.Close() //nolint:errcheck // frees memory; nobody is left to tell
 	if r.left != nil {
@@ -42,9 +48,9 @@ func (r *runner) work() {
 	}
 }
 
-// run computes the first n items of the session's batch; errHung when that takes longer than it may.
-func (r *runner) run(n int, within time.Duration) error {
-	r.ask <- n
+// run computes the first n items of one of the session's inputs; errHung when that takes longer than it may.
+func (r *runner) run(b *onnx.Binding, n int, within time.Duration) error {
+	r.ask <- run{b, n}
 	for range runSlices {
 		r.timer.Reset(within / runSlices)
 		select {

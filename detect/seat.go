@@ -24,7 +24,7 @@ const (
 // seat is the place of a lane's session, which may be taken by another one.
 type seat struct {
 	*runner
-	limit  time.Duration // of a run
+	limit  time.Duration // of a run in the model's own shape
 	opened time.Duration // what opening it took
 	known  answer        // of the canary, when the first session was new
 	steady bool          // whether that can be compared: some networks roll dice
@@ -36,7 +36,7 @@ type seat struct {
 func (l *lane) try() error {
 	patience := max(l.cfg.patience, openPatience)
 	for _, n := range []int{l.maxBatch, 1} {
-		if err := l.seat.run(n, patience); err != nil {
+		if err := l.seat.run(l.session.Binding, n, patience); err != nil {
 			return fmt.Errorf("a batch of %d: %w", n, err)
 		}
 	}
@@ -48,7 +48,7 @@ func (l *lane) try() error {
 		if err != nil {
 			return err
 		}
-		took, answers[i] = time.Since(started), answerOf(l.outputsOf(0))
+		took, answers[i] = time.Since(started), answerOf(l.inputs[0].outputsOf(0))
 	}
 	least := leastPatience
 	if l.cfg.patience > 0 {
@@ -63,10 +63,16 @@ func (l *lane) try() error {
 func (l *lane) askCanary(within time.Duration) error {
 	p := canaryPicture()
 	whole := picture.Rect{W: p.Width, H: p.Height}
-	if _, err := l.letterbox.Fill(l.session.Input()[:l.inputSize], l.spec.Width, l.spec.Height, p, whole); err != nil {
+	in := l.inputs[0]
+	if _, err := l.letterbox.Fill(in.item(0), in.shape.width, in.shape.height, p, whole); err != nil {
 		return fmt.Errorf("prepare the picture that sessions are checked with: %w", err)
 	}
-	return l.seat.run(1, within)
+	return l.seat.run(in.Binding, 1, within)
+}
+
+// patience is how long a run of an input may take.
+func (l *lane) patience(in *input) time.Duration {
+	return l.seat.limit * time.Duration(max(1, in.shape.area()/l.shapes[0].area()))
 }
 
 // checkUp asks the session about the canary, and replaces it where it is ill.
@@ -75,7 +81,7 @@ func (l *lane) checkUp() {
 	l.seat.last = time.Now()
 	err := l.askCanary(l.seat.limit)
 	if err == nil && l.seat.steady {
-		err = l.seat.known.compare(answerOf(l.outputsOf(0)))
+		err = l.seat.known.compare(answerOf(l.inputs[0].outputsOf(0)))
 	}
 	if err != nil {
 		l.replace(err)
@@ -126,7 +132,7 @@ func (l *lane) replace(why error) {
 	}
 	l.health.replaced.Add(1)
 	check := l.seat.check
-	l.session, l.seat = next.session, next.seat
+	l.session, l.seat, l.inputs, l.input = next.session, next.seat, next.inputs, nil
 	l.seat.check, l.seat.known, l.seat.steady = check, before.known, before.steady
 }
 
@@ -141,7 +147,7 @@ func (l *lane) reopen(within time.Duration) (*lane, error) {
 	}
 	opened := make(chan result, 1)
 	go func() {
-		next, err := openSame(l.cfg, l.spec)
+		next, err := openSame(l.cfg, l.spec, l.shapes)
 		opened <- result{next, err}
 	}()
 	timer := time.NewTimer(within)
@@ -160,7 +166,7 @@ func (l *lane) reopen(within time.Duration) (*lane, error) {
 }
 
 // openSame opens a lane of the network that spec describes, and no other one that has come to lie in its place.
-func openSame(cfg Config, spec models.Spec) (*lane, error) {
+func openSame(cfg Config, spec models.Spec, shapes []shape) (*lane, error) {
 	now, err := models.Load(cfg.Model)
 	if err != nil {
 		return nil, err
@@ -168,5 +174,5 @@ func openSame(cfg Config, spec models.Spec) (*lane, error) {
 	if now.SHA256 != spec.SHA256 {
 		return nil, fmt.Errorf("open model %s: the file is another one by now", cfg.Model)
 	}
-	return openLane(cfg, spec, nil)
+	return openLane(cfg, spec, shapes, nil)
 }

@@ -174,14 +174,14 @@ func TestTheShippedModelsAreSteady(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := openLane(cfg, spec, newHealth(silent))
+		l, err := openLane(cfg, spec, ownShape(spec), newHealth(silent))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := l.askCanary(leastPatience); err != nil || !l.seat.steady || l.seat.known.nans > 0 || l.seat.limit < leastPatience {
 			t.Errorf("%s: %v, %+v", file, err, l.seat.limit)
 		}
-		if err := l.seat.known.compare(answerOf(l.outputsOf(0))); err != nil {
+		if err := l.seat.known.compare(answerOf(l.inputs[0].outputsOf(0))); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 		l.close()

@@ -67,7 +67,7 @@ func TestSecondLooksShowWhatWasCut(t *testing.T) {
 		"frame's edges": {sight{1, box{0, 0, 300, 300}, 0.9, 0}, box{}, 0},
 	} {
 		m := merger{iou: 0.65}
-		m.begin(1152, 640, seams)
+		beginAt(&m, 1152, 640, seams)
 		sightIn(&m, c.found, 0)
 		looks := m.second()
 		if len(looks) != c.looks {
@@ -82,7 +82,7 @@ func TestSecondLooksShowWhatWasCut(t *testing.T) {
 
 func TestSecondLooksAreFewAndSharedByNeighbours(t *testing.T) {
 	m := merger{iou: 0.65}
-	m.begin(1152, 640, seams)
+	beginAt(&m, 1152, 640, seams)
 	for i := range 3 {
 		y := float32(100 + 60*i)
 		sightIn(&m, sight{1, box{500, y, 640, y + 40}, 0.9, int32(i)}, i)
@@ -91,7 +91,7 @@ func TestSecondLooksAreFewAndSharedByNeighbours(t *testing.T) {
 		t.Errorf("three neighbours: %v, want one look", looks)
 	}
 	grid := bus.GridRegions(3840, 2160, 640, 0.2)
-	m.begin(3840, 2160, grid)
+	beginAt(&m, 3840, 2160, grid)
 	for i := 1; i < len(grid); i++ {
 		r := box(grid[i].Box())
 		sightIn(&m, sight{i, box{r[2] - 300, r[1] + 300, r[2], r[1] + 340}, 0.9, int32(i)}, i)

@@ -58,14 +58,15 @@ type Worker struct {
 // Stats count what a worker did since it was made.
 type Stats struct {
 	Frames  uint64 // detected and published
-	Regions uint64 // that went through the network for them
+	Regions uint64 // that were looked at in them
+	Pixels  uint64 // of the network's input that this took
 	Objects uint64 // published
 	Stale   uint64 // pictures that were gone before they were read
 	Bad     uint64 // frames that could not be read or detected
 	Failed  uint64 // detections that could not be published
 }
 
-type counts struct{ frames, regions, objects, stale, bad, failed atomic.Uint64 }
+type counts struct{ frames, regions, pixels, objects, stale, bad, failed atomic.Uint64 }
 
 // NewWorker makes a worker; Run makes it work.
 func NewWorker(duty Duty, engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
@@ -212,7 +213,7 @@ func (w *Worker) status() *bus.Status {
 	return &bus.Status{
 		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", Cause: engine.Fallback(), At: time.Now().UTC(),
 		Counters: map[string]float64{
-			"frames": float64(s.Frames), "regions": float64(s.Regions), "objects": float64(s.Objects),
+			"frames": float64(s.Frames), "regions": float64(s.Regions), "pixels": float64(s.Pixels), "objects": float64(s.Objects),
 			"stale": float64(s.Stale), "bad": float64(s.Bad), "failed": float64(s.Failed),
 			"sessions_hung": float64(h.Hung), "sessions_poisoned": float64(h.Poisoned), "sessions_replaced": float64(h.Replaced),
 			"sessions_abandoned": float64(h.Abandoned),
@@ -228,7 +229,7 @@ func (w *Worker) status() *bus.Status {
 func (w *Worker) Stats() Stats {
 	c := &w.counts
 	return Stats{
-		Frames: c.frames.Load(), Regions: c.regions.Load(), Objects: c.objects.Load(),
+		Frames: c.frames.Load(), Regions: c.regions.Load(), Pixels: c.pixels.Load(), Objects: c.objects.Load(),
 		Stale: c.stale.Load(), Bad: c.bad.Load(), Failed: c.failed.Load(),
 	}
 }

@@ -83,8 +83,13 @@ func TestFramesTooLargeForTheBrokerAreCounted(t *testing.T) {
 		})
 	}
 	running.Wait()
-	if shots := d.wait(25); len(shots) != 25 || shots[0].Camera != "small" {
-		t.Errorf("%d frames, the first of %s: want those of the small one", len(shots), shots[0].Camera)
+	for _, shot := range d.wait(5) { // on a busy machine some are replaced by newer ones
+		if shot.Camera != "small" {
+			t.Errorf("a frame of %s: want those of the small one", shot.Camera)
+		}
+	}
+	if s := small.Stats(); s.Frames != 25 {
+		t.Errorf("%+v", s)
 	}
 	if s := large.Stats(); s.Dropped["publish"] != 25 || s.Frames != 0 {
 		t.Errorf("%+v", s)

@@ -43,7 +43,13 @@ type TilesConfig struct {
 	Budget int
 	// Sweep is the time within which every tile is looked at under the adaptive policy; 0 = 5 s.
 	Sweep time.Duration
+	// Regions are parts of the frame that are looked at in each one, whatever the policy: x1, y1, x2, y2, from 0 to 1. One that is larger
+	// than a tile is looked at in tiles.
+	Regions []bus.Box
 }
+
+// maxFixed is how many regions a camera may have.
+const maxFixed = 16
 
 // CameraConfig describes one camera. Only Name and Source have no default.
 type CameraConfig struct {
@@ -119,6 +125,10 @@ func (c CameraConfig) check() error {
 	rule(c.Tiles.Sweep >= time.Second && c.Tiles.Sweep <= time.Hour, "tiles.sweep %v: must be between 1s and 1h", c.Tiles.Sweep)
 	rule(c.Tiles.Size >= 32, "tiles.size %d: must be at least 32", c.Tiles.Size)
 	rule(c.Tiles.Overlap >= 0 && c.Tiles.Overlap <= 0.9, "tiles.overlap %g: must be between 0 and 0.9", c.Tiles.Overlap)
+	rule(len(c.Tiles.Regions) <= maxFixed, "%d tiles.regions: must be at most %d", len(c.Tiles.Regions), maxFixed)
+	for _, b := range c.Tiles.Regions {
+		rule(b[0] >= 0 && b[1] >= 0 && b[0] < b[2] && b[1] < b[3] && b[2] <= 1 && b[3] <= 1, "tiles.regions %v: must be x1, y1, x2, y2 from 0 to 1", b)
+	}
 	rule(c.JPEGQuality >= 1 && c.JPEGQuality <= 100, "jpeg quality %d: must be between 1 and 100", c.JPEGQuality)
 	rule(c.MaxFPS >= 0 && c.MaxFPS <= 1000, "fps %g: must be between 0 (all) and 1000", c.MaxFPS)
 	rule(c.Threads <= 16, "decoder threads %d: must be at most 16", c.Threads)

@@ -30,7 +30,8 @@ type planner struct {
 	motion picture.Motion
 	width  int // of the frames that the plan is for
 	height int
-	grid   []bus.Region // all regions: the whole frame, then the tiles row by row
+	grid   []bus.Region // of the policy: the whole frame, then the tiles row by row
+	fixed  []bus.Region // looked at in every frame
 	tiles  []tile
 	wants  wants
 	order  []int        // scratch: tiles, the one that waits longest first
@@ -63,6 +64,7 @@ func (p *planner) resize(width, height int) {
 	defer p.mu.Unlock()
 	p.width, p.height, p.last = width, height, time.Time{}
 	p.grid = p.cfg.Policy.Regions(width, height, p.cfg.Size, p.cfg.Overlap)
+	p.fixed = bus.FixedRegions(p.cfg.Regions, width, height, p.cfg.Size, p.cfg.Overlap, bus.MaxRegions-len(p.grid))
 	p.tiles = make([]tile, len(p.grid)-1)
 	if len(p.tiles) > 0 {
 		p.wants.resize(width, height, p.grid[1].W, p.grid[1].H)
@@ -75,18 +77,25 @@ func (p *planner) next(at time.Time, pic *picture.I420) (plan, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cfg.Policy != bus.PolicyAdaptive || len(p.tiles) == 0 {
-		return plan{regions: p.grid, of: len(p.grid)}, nil
+		p.chosen = append(append(p.chosen[:0], p.grid...), p.fixed...)
+		return plan{regions: p.chosen, of: p.of()}, nil
 	}
 	after := p.advance(at)
 	if err := p.motion.Update(pic, after); err != nil {
 		return plan{}, err
 	}
 	p.wants.collect(at, p.motion.Clusters(movingLeast), p.tracks, p.news.all)
-	p.chosen = append(p.chosen[:0], p.grid[0])
+	p.chosen = append(append(p.chosen[:0], p.grid[0]), p.fixed...)
+	for _, r := range p.fixed {
+		p.wants.serve(at, r)
+	}
 	p.sweep(at)
 	p.spend(at)
-	return plan{regions: p.chosen, of: len(p.grid), age: p.age(at)}, nil
+	return plan{regions: p.chosen, of: p.of(), age: p.age(at)}, nil
 }
+
+// of is how many looks there could be at a frame.
+func (p *planner) of() int { return len(p.grid) + len(p.fixed) }
 
 // advance takes in the time of the next frame and gives that since the one before.
 func (p *planner) advance(at time.Time) time.Duration {
@@ -128,9 +137,10 @@ func (p *planner) sweep(at time.Time) {
 	}
 }
 
-// spend puts tiles where it pays, with what the sweep left of the budget. There are never more of all than the grid has.
+// spend puts tiles where it pays, with what the sweep left of the budget. There are never more of all than the grid has. Fixed regions
+// come on top.
 func (p *planner) spend(at time.Time) {
-	most := min(1+p.cfg.Budget, len(p.grid))
+	most := min(1+p.cfg.Budget, len(p.grid)) + len(p.fixed)
 	for w := p.wants.first(); w != nil && len(p.chosen) < most; w = p.wants.first() {
 		r := p.wants.place(w, p.grid[1].W, p.grid[1].H)
 		p.wants.mark(at, w) // also where rounding put it too near to the tile's edge

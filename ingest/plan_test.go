@@ -310,3 +310,27 @@ func BenchmarkPlan4K(b *testing.B) {
 		}
 	}
 }
+
+// TestFixedRegionsAreLookedAtInEveryFrame: whatever the policy, on top of the budget, in frames of any size.
+func TestFixedRegionsAreLookedAtInEveryFrame(t *testing.T) {
+	parts := []bus.Box{{0.5, 0.5, 0.6, 0.7}, {0, 0, 1, 0.1}}
+	for _, policy := range []bus.Policy{bus.PolicyOff, bus.PolicyGrid, bus.PolicyAdaptive} {
+		for _, size := range [][2]int{{3840, 2160}, {640, 360}} {
+			p := newPlanner(CameraConfig{Tiles: TilesConfig{Policy: policy, Regions: parts}}.withDefaults().Tiles)
+			p.resize(size[0], size[1])
+			for frame := range 3 {
+				looks, err := p.next(time.Unix(int64(frame), 0), picture.New(size[0], size[1]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := bus.Region{X: size[0] / 2, Y: size[1] / 2, W: size[0]*6/10 - size[0]/2, H: size[1]*7/10 - size[1]/2}
+				if !slices.Contains(looks.regions, want) || looks.of < len(looks.regions) {
+					t.Errorf("%s, %v: %v of %d lack %v", policy, size, looks.regions, looks.of, want)
+				}
+				if last := looks.regions[len(looks.regions)-1]; policy != bus.PolicyAdaptive && (last.X+last.W != size[0] || last.Y != 0) {
+					t.Errorf("%s, %v: %v do not end with the strip", policy, size, looks.regions)
+				}
+			}
+		}
+	}
+}

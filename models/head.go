@@ -51,6 +51,12 @@ func (c Card) checkHead() error {
 	return nil
 }
 
+// Resized describes the model at another input size, of multiples of 32. Only what has a Head has one.
+func (s Spec) Resized(width, height int) Spec {
+	s.Width, s.Height = width, height
+	return s
+}
+
 // Output is an output tensor that detection reads, float32.
 type Output struct {
 	Name  string

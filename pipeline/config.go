@@ -53,6 +53,8 @@ type TilesConfig struct {
 	Overlap float64  `yaml:"overlap"`
 	Budget  int      `yaml:"budget"`
 	Sweep   Duration `yaml:"sweep"`
+	// Regions by name are looked at in each frame, whatever the policy.
+	Regions map[string]RegionConfig `yaml:"regions"`
 }
 
 // ONNXRuntimeConfig names the inference library where it is not found by itself.
@@ -150,7 +152,7 @@ func Default() Config {
 		Bus:       BusConfig{Listen: "127.0.0.1:4222", DataDir: defaultDataDir(), Prefix: "sightline", StoreBytes: 1 << 30},
 		HTTP:      HTTPConfig{Listen: "127.0.0.1:8889"},
 		Frames:    FramesConfig{Transport: "auto", JPEGQuality: 90},
-		Tiles:     TilesConfig{Policy: "adaptive", Size: 640, Overlap: 0.2, Budget: 5, Sweep: Duration(5 * time.Second)},
+		Tiles:     TilesConfig{Policy: "adaptive", Size: 640, Overlap: 0.2, Budget: 5, Sweep: Duration(5 * time.Second), Regions: map[string]RegionConfig{}},
 		Detectors: map[string]DetectorConfig{"default": defaultDetector()},
 		Sinks:     SinksConfig{Annotated: AnnotatedConfig{MaxWidth: 1280, MaxHeight: 720}},
 		Log:       LogConfig{Level: "info", Format: "text"},

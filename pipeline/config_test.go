@@ -60,7 +60,7 @@ tiles: {policy: grid, size: 512}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := cfg.Cameras["gate"].Tiles, (TilesConfig{"grid", 512, 0, 5, Duration(5 * time.Second)}); got != want {
+	if got, want := cfg.Cameras["gate"].Tiles, (TilesConfig{"grid", 512, 0, 5, Duration(5 * time.Second), map[string]RegionConfig{}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("tiles of the camera are %+v, want %+v", got, want)
 	}
 }

@@ -58,7 +58,7 @@ func (f *fleet) make(name string, c CameraConfig) (*owner, error) {
 		Loop: c.Loop, Pace: ingest.Pace(c.Pace), MaxFPS: c.FPS,
 		Tiles: ingest.TilesConfig{
 			Policy: bus.Policy(c.Tiles.Policy), Size: c.Tiles.Size, Overlap: c.Tiles.Overlap,
-			Budget: c.Tiles.Budget, Sweep: time.Duration(c.Tiles.Sweep),
+			Budget: c.Tiles.Budget, Sweep: time.Duration(c.Tiles.Sweep), Regions: c.Tiles.boxes(),
 		},
 	}, f.conn, f.log)
 	if err != nil {

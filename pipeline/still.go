@@ -61,6 +61,7 @@ func detectStill(ctx context.Context, engine *detect.Engine, file string, o Stil
 		return Still{}, err
 	}
 	policy, regions := bus.Policy(o.Tiles.Policy).Still(pic.Width, pic.Height, o.Tiles.Size, o.Tiles.Overlap)
+	regions = append(regions, bus.FixedRegions(o.Tiles.boxes(), pic.Width, pic.Height, o.Tiles.Size, o.Tiles.Overlap, bus.MaxRegions-len(regions))...)
 	result, err := engine.Detect(ctx, detect.Look{Picture: pic, Regions: regions, Policy: policy})
 	if err != nil {
 		return Still{}, fmt.Errorf("detect in %s: %w", file, err)

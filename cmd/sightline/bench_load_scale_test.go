@@ -12,8 +12,8 @@ import (
 // turnsEach is how often what is compared takes turns, since other programs of this machine disturb now the one and now the other.
 const turnsEach = 4
 
-// BenchmarkLoadThroughput compares the looks that the live detector takes a second, every tile of a 4K clip, with those of a bare
-// loop over as many sessions of the same model, in turn with it. In %of-bare decoding, preparation and all else take their time on
+// BenchmarkLoadThroughput compares what the live detector looks at in a second, every tile of a 4K clip, with what a bare
+// loop looks at over as many sessions of the same model, in turn with it. In %of-bare decoding, preparation and all else take their time on
 // the same processors. In %of-bare-net the CPU time of bare decoding and bare preparation, divided by the processors, is taken off
 // the pipeline's time: what is missing to 100 % is everything else that the pipeline does, and waiting.
 func BenchmarkLoadThroughput(b *testing.B) {
@@ -22,7 +22,8 @@ func BenchmarkLoadThroughput(b *testing.B) {
 	p := f.start(b)
 	page := p.page(b)
 	var sum load
-	var bare, others float64 // seconds that the looks took bare, and decoding and preparing them on all processors
+	var inputs float64       // of the network's own size, as many as have the pixels of all that were looked at
+	var bare, others float64 // seconds that these took bare, and decoding and preparing them on all processors
 	for b.Loop() {
 		for range turnsEach {
 			resume := hold(b, p)
@@ -30,12 +31,14 @@ func BenchmarkLoadThroughput(b *testing.B) {
 			resume()
 			l := p.load(b, page)
 			sum = sum.plus(l)
-			bare += l.regions * look.wall / float64(cores)
-			others += (l.frames*decoding + l.regions*preparing) / float64(cores)
+			looks := l.pixels / inputPixels(b, shippedModel())
+			bare += looks * look.wall / float64(cores)
+			others += (l.frames*decoding + looks*preparing) / float64(cores)
+			inputs += looks
 		}
 	}
-	b.ReportMetric(sum.regions/sum.wall, "looks/s")
-	b.ReportMetric(sum.regions/bare, "bare-looks/s")
+	b.ReportMetric(inputs/sum.wall, "inputs/s")
+	b.ReportMetric(inputs/bare, "bare-inputs/s")
 	b.ReportMetric(100*bare/sum.wall, "%of-bare")
 	b.ReportMetric(100*bare/(sum.wall-others), "%of-bare-net")
 	b.ReportMetric(0, "ns/op")

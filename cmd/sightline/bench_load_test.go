@@ -190,9 +190,10 @@ func benchmarkLatency(b *testing.B, f fleet) {
 		from := time.Now()
 		heard = append(heard, a.during(b, p, 10*time.Second)...)
 		wall += time.Since(from).Seconds()
+		inputs := sample(b, p.page(b), "sightline_detect_input_pixels_total") / sample(b, p.page(b), "sightline_detect_frames_total") /
+			inputPixels(b, shippedModel())
 		p.stop(b)
-		looks := quantile(heard, 0.5, func(m message) float64 { return float64(m.looks) })
-		inference = 1000 * look.wall * max(1, looks/float64(cores))
+		inference = 1000 * look.wall * max(min(1, inputs), inputs/float64(cores))
 	}
 	frames := float64(len(heard))
 	b.ReportMetric(capacity, "capacity-frames/s")

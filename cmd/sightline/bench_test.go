@@ -35,7 +35,7 @@ func benchmarkRun(b *testing.B, model, tiles string, clips ...string) {
 		decoding, inference := decodeCPU(b, clips[0]), inferCPU(b, model)
 		p.signal(b, syscall.SIGCONT)
 		l := p.load(b, page)
-		l.bare = l.frames*decoding + l.regions*inference
+		l.bare = l.frames*decoding + l.pixels/inputPixels(b, model)*inference
 		sum = sum.plus(l)
 	}
 	sum.report(b)
@@ -49,10 +49,10 @@ func (p *process) signal(t testing.TB, s syscall.Signal) {
 }
 
 // load is what a process did in some time; times in seconds.
-type load struct{ frames, regions, wall, cpu, bare float64 }
+type load struct{ frames, regions, pixels, wall, cpu, bare float64 }
 
 func (l load) plus(o load) load {
-	return load{l.frames + o.frames, l.regions + o.regions, l.wall + o.wall, l.cpu + o.cpu, l.bare + o.bare}
+	return load{l.frames + o.frames, l.regions + o.regions, l.pixels + o.pixels, l.wall + o.wall, l.cpu + o.cpu, l.bare + o.bare}
 }
 
 func (l load) report(b *testing.B) {
@@ -69,14 +69,15 @@ func (p *process) load(t testing.TB, page string) load {
 	read := func() load {
 		return load{
 			frames: sample(t, page, "sightline_detect_frames_total"), regions: sample(t, page, "sightline_detect_regions_total"),
-			cpu: sample(t, page, "process_cpu_seconds_total"), wall: float64(time.Now().UnixMicro()) / 1e6,
+			pixels: sample(t, page, "sightline_detect_input_pixels_total"),
+			cpu:    sample(t, page, "process_cpu_seconds_total"), wall: float64(time.Now().UnixMicro()) / 1e6,
 		}
 	}
 	time.Sleep(300 * time.Millisecond) // frames that were held in between are through
 	from := read()
 	time.Sleep(4 * time.Second)
 	to := read()
-	return load{to.frames - from.frames, to.regions - from.regions, to.wall - from.wall, to.cpu - from.cpu, 0}
+	return load{to.frames - from.frames, to.regions - from.regions, to.pixels - from.pixels, to.wall - from.wall, to.cpu - from.cpu, 0}
 }
 
 // ownCPU is the CPU time of this process, seconds.
@@ -133,6 +134,16 @@ func decodeCPU(b *testing.B, clip string) float64 {
 			frames++
 		}
 	}
+}
+
+// inputPixels are those of the network's own input.
+func inputPixels(b *testing.B, model string) float64 {
+	b.Helper()
+	spec, err := models.Load(model)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(spec.Width * spec.Height)
 }
 
 // inferCPU is what a run of the network costs, in seconds, while two of them run, as in the pipeline on two cores.

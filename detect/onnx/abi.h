@@ -25,6 +25,7 @@ enum {
 	ABI_RELEASE_SHAPE = 99,
 	ABI_INFER_INPUT = 268,
 	ABI_INFER_OUTPUT = 270,
+	ABI_NAME_DIMENSIONS = 271,
 };
 
 enum { ABI_FLOAT = 1, ABI_UINT8 = 2, ABI_INT8 = 3, ABI_INT64 = 7 }; // element types

@@ -34,6 +34,9 @@ func fuse(r recipe) ([]byte, error) {
 	if fuseTables(m)+own == 0 {
 		return nil, nil //nolint:nilnil // no function of one tensor
 	}
+	if r.anySize { // not before: the optimiser wants to know sizes
+		freeSize(m)
+	}
 	return m.Marshal()
 }
 

@@ -1,4 +1,7 @@
 #include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "abi.h"
@@ -89,10 +92,31 @@ static status channels_compute(void *kernel, void *context) {
 	return (void)kernel, s;
 }
 
+// name_open names the sizes of a shape that are open until the network runs: the library would take them for numbers. No two have one
+// name, or it would take them for equal, and lay tensors of different sizes over each other.
+static status name_open(void *shape) {
+	static atomic_uint last;
+	size_t rank = 0;
+	int64_t sizes[8];
+	char text[8][16];
+	const char *names[8];
+	status s = call(status(*)(const void *, size_t *), ABI_DIMENSIONS_COUNT)(shape, &rank);
+	if (s) return s;
+	if (rank > 8) return refuse("a tensor of more than 8 dimensions");
+	if ((s = call(status(*)(const void *, int64_t *, size_t), ABI_DIMENSIONS)(shape, sizes, rank))) return s;
+	for (size_t i = 0; i < rank; i++) {
+		text[i][0] = 0;
+		if (sizes[i] < 0) snprintf(text[i], sizeof text[i], "open%u", atomic_fetch_add(&last, 1));
+		names[i] = text[i];
+	}
+	return call(status(*)(void *, const char **, size_t), ABI_NAME_DIMENSIONS)(shape, names, rank);
+}
+
 // The output has the type and shape of the first input. Without this the optimiser leaves everything behind in a slower layout.
 static status same_shape(const abi_operator *op, void *context) {
 	void *shape = NULL; // the context's own
 	status s = call(status(*)(const void *, size_t, void **), ABI_INFER_INPUT)(context, 0, &shape);
+	if (!s) s = name_open(shape);
 	return (void)op, s ? s : call(status(*)(const void *, size_t, const void *), ABI_INFER_OUTPUT)(context, 0, shape);
 }
 

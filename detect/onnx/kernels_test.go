@@ -101,7 +101,8 @@ var places = map[string]string{
 	"ABI_TENSOR_DATA": "GetTensorMutableData", "ABI_DIMENSIONS_COUNT": "GetDimensionsCount", "ABI_DIMENSIONS": "GetDimensions",
 	"ABI_ELEMENT_COUNT": "GetTensorShapeElementCount", "ABI_TENSOR_SHAPE": "GetTensorTypeAndShape",
 	"ABI_INFER_INPUT": "ShapeInferContext_GetInputTypeShape", "ABI_INFER_OUTPUT": "ShapeInferContext_SetOutputTypeShape",
-	"ABI_INPUT": "KernelContext_GetInput", "ABI_OUTPUT": "KernelContext_GetOutput", "ABI_RELEASE_SHAPE": "ReleaseTensorTypeAndShapeInfo",
+	"ABI_NAME_DIMENSIONS": "SetSymbolicDimensions",
+	"ABI_INPUT":           "KernelContext_GetInput", "ABI_OUTPUT": "KernelContext_GetOutput", "ABI_RELEASE_SHAPE": "ReleaseTensorTypeAndShapeInfo",
 }
 
 // fields are the names of the binding's header for the fields of an operator's description.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/models/graph"
 )
 
 const tiny = "../testdata/tiny.onnx"
@@ -117,4 +118,85 @@ func openBundle(b *testing.B, path string, plain bool) *Session {
 	}
 	b.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// TestOneSessionTakesSeveralSizes: float and int8 with operators of our own, each size as a network of that size alone gives it.
+func TestOneSessionTakesSeveralSizes(t *testing.T) {
+	for _, path := range []string{"../testdata/tiny_grid.onnx", "../../models/yolox-nano-int8.onnx"} {
+		spec, err := models.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := openSized(t, spec, true)
+		for _, side := range [][2]int{{spec.Width, spec.Height}, {256, 160}, {448, 320}, {256, 160}} {
+			sized := spec.Resized(side[0], side[1])
+			b, err := s.Bind(Tensor{sized.Input, sized.InputShape(1)}, tensorsOf(sized))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range b.Input() {
+				b.Input()[i] = float32(i * 7 % 256)
+			}
+			if err := b.Run(1); err != nil {
+				t.Fatalf("%s at %v: %v", path, side, err)
+			}
+			want := alone(t, path, sized, b.Input())
+			for i, got := range b.Outputs() {
+				if !slices.Equal(got, want[i]) {
+					t.Errorf("%s at %v: output %d is not that of the network alone", path, side, i)
+				}
+			}
+		}
+	}
+}
+
+// alone runs a network that was made for one size.
+func alone(t *testing.T, path string, spec models.Spec, input []float32) (all [][]float32) {
+	t.Helper()
+	m, err := graph.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	freeSize(m)
+	m.Graph.Inputs[0].Shape = spec.InputShape(1)
+	o := GraphOptions{Inputs: []string{spec.Input}, Outputs: names(tensorsOf(spec))}
+	if o.Model, err = m.Marshal(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := openGraph(t, o).Run(Array{spec.InputShape(1), input})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range out {
+		all = append(all, a.Data)
+	}
+	return all
+}
+
+func tensorsOf(spec models.Spec) (all []Tensor) {
+	for _, out := range spec.Outputs(1) {
+		all = append(all, Tensor(out))
+	}
+	return all
+}
+
+func openSized(t testing.TB, spec models.Spec, any bool) *Session {
+	t.Helper()
+	s, err := Open(Options{Model: spec.Path, Input: Tensor{spec.Input, spec.InputShape(1)}, Outputs: tensorsOf(spec), AnySize: any})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestAnotherSizeIsRefusedWhereTheNetworkIsBoundToOne(t *testing.T) {
+	s := openTiny(t, 1)
+	b, err := s.Bind(Tensor{"images", []int64{1, 3, 96, 96}}, []Tensor{{"output0", []int64{1, 189, 8}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Run(1); err == nil {
+		t.Error("a network of 192x192 ran at 96x96")
+	}
 }

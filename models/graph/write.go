@@ -163,11 +163,12 @@ func (t *Tensor) marshal(name string) []byte {
 
 func (v Value) marshal() []byte {
 	var shape message
-	for _, size := range v.Shape {
+	for i, size := range v.Shape {
 		var dim message
-		if size >= 0 {
+		switch {
+		case size >= 0:
 			dim.varint(1, size)
-		} else {
+		case i == 0: // the batch is the same everywhere; other open sizes are not
 			dim.text(2, "N")
 		}
 		shape.bytes(1, dim)

@@ -82,6 +82,35 @@ func GridRegions(width, height, size int, overlap float64) []Region {
 	return regions
 }
 
+// FixedRegions gives the looks at parts of a frame, x1, y1, x2, y2 from 0 to 1, of which there are at most so many: each part itself, or
+// tiles over it as GridRegions has them where it is larger than one. Where there would be too many, each part is one look.
+func FixedRegions(parts []Box, width, height, size int, overlap float64, most int) (all []Region) {
+	w, h := float32(width), float32(height)
+	var whole []Region
+	for _, b := range parts {
+		x, y := min(int(b[0]*w), width-1), min(int(b[1]*h), height-1)
+		r := Region{x, y, max(1, int(b[2]*w+0.5)-x), max(1, int(b[3]*h+0.5)-y)}
+		whole, all = append(whole, r), append(all, r.closer(size, overlap)...)
+	}
+	if len(all) > most {
+		return whole[:max(0, min(len(whole), most))]
+	}
+	return all
+}
+
+// closer gives a region, or the tiles over it.
+func (r Region) closer(size int, overlap float64) []Region {
+	if r.W <= size && r.H <= size {
+		return []Region{r}
+	}
+	tiles := GridRegions(r.W, r.H, size, overlap)[1:]
+	for i := range tiles {
+		tiles[i].X += r.X
+		tiles[i].Y += r.Y
+	}
+	return tiles
+}
+
 // gridAxis gives where tiles begin on one side of the frame.
 func gridAxis(length, size int, overlap float64) []int {
 	if length <= size {

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 )
 
@@ -112,6 +113,24 @@ func TestPoliciesHaveTheirRegions(t *testing.T) {
 	for policy, want := range map[Policy]int{"": 1, PolicyOff: 1, PolicyGrid: 33, PolicyAdaptive: 33} {
 		if got := policy.Regions(3840, 2160, 640, 0.2); len(got) != want || got[0] != (Region{0, 0, 3840, 2160}) {
 			t.Errorf("%s: %d regions, the first %v", policy, len(got), got[0])
+		}
+	}
+}
+
+func TestFixedRegions(t *testing.T) {
+	for name, c := range map[string]struct {
+		part Box
+		most int
+		want []Region
+	}{
+		"small":           {Box{0.1, 0.2, 0.3, 0.5}, 10, []Region{{100, 100, 200, 150}}},
+		"larger than one": {Box{0, 0, 1, 0.4}, 10, []Region{{0, 0, 400, 200}, {300, 0, 400, 200}, {600, 0, 400, 200}}},
+		"too many":        {Box{0, 0, 1, 1}, 3, []Region{{0, 0, 1000, 500}}},
+		"none left":       {Box{0, 0, 1, 1}, 0, nil},
+		"a point":         {Box{1, 1, 1, 1}, 3, []Region{{999, 499, 1, 1}}},
+	} {
+		if got := FixedRegions([]Box{c.part}, 1000, 500, 400, 0.2, c.most); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -64,6 +64,7 @@ type Video struct {
 type Fit struct {
 	Policy  bus.Policy `json:"policy"`
 	Looks   int        `json:"looks"`   // of one frame
+	Inputs  float64    `json:"inputs"`  // of the network's own size that are as large together as what the looks take
 	Cost    float64    `json:"cost_ms"` // of one frame, milliseconds of one thread, inference as it is with all processors at work
 	Fastest float64    `json:"fastest"` // frames a second of all processors
 	Cameras []int      `json:"cameras"` // for each of Rates, at Load
@@ -94,26 +95,33 @@ func Measure(ctx context.Context, o Options) (Report, error) {
 		if err != nil {
 			return Report{}, fmt.Errorf("measure %s: %w", c.name, err)
 		}
-		v.fit(o.Tiles, r.infer(), r.Processors)
+		v.fit(o.Tiles, func(regions []bus.Region) float64 {
+			return float64(engine.Pixels(regions)) / float64(spec.Width*spec.Height)
+		}, r.infer(), r.Processors)
 		r.Videos = append(r.Videos, v)
 		o.Progress("videos", i+1, len(clips))
 	}
 	return r, nil
 }
 
-// fit counts what fits under each policy. infer is what one look costs in the network, milliseconds of one thread.
-func (v *Video) fit(t Tiles, infer float64, processors int) {
-	all := len(bus.PolicyGrid.Regions(v.Width, v.Height, t.Size, t.Overlap))
+// fit counts what fits under each policy. inputs tells how many inputs of the network's own size looks are worth, and infer what one of
+// these costs, milliseconds of one thread.
+func (v *Video) fit(t Tiles, inputs func([]bus.Region) float64, infer float64, processors int) {
+	all := bus.PolicyGrid.Regions(v.Width, v.Height, t.Size, t.Overlap)
 	planned := len(bus.PolicyAdaptive.Regions(v.Width, v.Height, t.Size, t.Overlap))
+	whole := inputs(all[:1])
+	adaptive := func(looks int) Fit { // tiles that lie apart
+		return Fit{Policy: bus.PolicyAdaptive, Looks: looks, Inputs: whole + float64(looks-1), Cost: v.Plan}
+	}
 	v.Fits = []Fit{
-		{Policy: bus.PolicyOff, Looks: 1},
-		{Policy: bus.PolicyAdaptive, Looks: min(planned, 2), Cost: v.Plan}, // nothing moves: the whole and the sweep's tile
-		{Policy: bus.PolicyAdaptive, Looks: min(planned, 1+t.Budget), Cost: v.Plan},
-		{Policy: bus.PolicyGrid, Looks: all, Cost: v.Merge},
+		{Policy: bus.PolicyOff, Looks: 1, Inputs: whole},
+		adaptive(min(planned, 2)), // nothing moves: the whole and the sweep's tile
+		adaptive(min(planned, 1+t.Budget)),
+		{Policy: bus.PolicyGrid, Looks: len(all), Inputs: inputs(all), Cost: v.Merge},
 	}
 	for i := range v.Fits {
 		f := &v.Fits[i]
-		f.Cost += v.Decode + float64(f.Looks)*(v.Prepare+infer)
+		f.Cost += v.Decode + float64(f.Looks)*v.Prepare + f.Inputs*infer
 		f.Fastest = 1000 * float64(processors) / f.Cost
 		for _, rate := range Rates {
 			f.Cameras = append(f.Cameras, int(math.Floor(Load*f.Fastest/float64(rate))))

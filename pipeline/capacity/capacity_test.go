@@ -51,15 +51,16 @@ func TestEverythingIsMeasured(t *testing.T) {
 
 func TestWhatFits(t *testing.T) {
 	v := Video{Width: 3840, Height: 2160, Decode: 10, Plan: 1, Prepare: 2, Merge: 3}
-	v.fit(Tiles{Size: 640, Overlap: 0.2, Budget: 5}, 8, 2)
+	inputs := func(r []bus.Region) float64 { return float64(len(r)-1) + 0.5 }
+	v.fit(Tiles{Size: 640, Overlap: 0.2, Budget: 5}, inputs, 8, 2)
 	for i, want := range []Fit{
-		{bus.PolicyOff, 1, 20, 100, []int{14, 7, 4, 2}},
-		{bus.PolicyAdaptive, 2, 31, 2000.0 / 31, []int{9, 4, 3, 1}},
-		{bus.PolicyAdaptive, 6, 71, 2000.0 / 71, []int{3, 1, 1, 0}},
-		{bus.PolicyGrid, 33, 343, 2000.0 / 343, []int{0, 0, 0, 0}},
+		{bus.PolicyOff, 1, 0.5, 16, 125, []int{17, 8, 5, 3}},
+		{bus.PolicyAdaptive, 2, 1.5, 27, 2000.0 / 27, []int{10, 5, 3, 2}},
+		{bus.PolicyAdaptive, 6, 5.5, 67, 2000.0 / 67, []int{4, 2, 1, 0}},
+		{bus.PolicyGrid, 33, 32.5, 339, 2000.0 / 339, []int{0, 0, 0, 0}},
 	} {
 		got := v.Fits[i]
-		if got.Policy != want.Policy || got.Looks != want.Looks || got.Cost != want.Cost || got.Fastest != want.Fastest {
+		if got.Policy != want.Policy || got.Looks != want.Looks || got.Inputs != want.Inputs || got.Cost != want.Cost || got.Fastest != want.Fastest {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		for n := range want.Cameras {

@@ -4,12 +4,56 @@
 // resizing has them; a row interpolated across is in 1/2048 of a level, colours are computed from 1/128 of a level.
 
 // across interpolates one row of a plane at n places.
-static void across(const uint8_t *restrict src, const int32_t *restrict left, const int32_t *restrict right,
-                   const int32_t *restrict part, int n, int32_t *restrict dst) {
+static void across_plain(const uint8_t *restrict src, const int32_t *restrict left, const int32_t *restrict right,
+                         const int32_t *restrict part, int n, int32_t *restrict dst) {
   for (int i = 0; i < n; i++) {
     int32_t a = src[left[i]], b = src[right[i]];
     dst[i] = (a << 11) + (b - a) * part[i];
   }
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define SIGHTLINE_VBMI __attribute__((target("avx512f,avx512bw,avx512vbmi")))
+
+// across16 interpolates 16 places, whose samples are at most 128 pixels from src on: one shuffle brings each place its two.
+SIGHTLINE_VBMI
+static inline void across16(const uint8_t *src, int span, __m512i left, __m512i right, __m512i part, int32_t *dst) {
+  const __mmask64 low = span < 64 ? (1ULL << span) - 1 : ~0ULL, high = span <= 64 ? 0 : span < 128 ? (1ULL << (span - 64)) - 1 : ~0ULL;
+  const __m512i first = _mm512_maskz_loadu_epi8(low, src), second = _mm512_maskz_loadu_epi8(high, src + 64);
+  const __m512i places = _mm512_or_si512(left, _mm512_slli_epi32(right, 16));
+  const __m512i pairs = _mm512_maskz_permutex2var_epi8(0x5555555555555555, first, places, second);
+  const __m512i shares = _mm512_or_si512(_mm512_sub_epi32(_mm512_set1_epi32(2048), part), _mm512_slli_epi32(part, 16));
+  _mm512_storeu_si512(dst, _mm512_madd_epi16(pairs, shares));
+}
+
+SIGHTLINE_VBMI
+static void across_vbmi(const uint8_t *restrict src, const int32_t *restrict left, const int32_t *restrict right,
+                        const int32_t *restrict part, int n, int32_t *restrict dst) {
+  int i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const int32_t from = left[i], span = right[i + 15] - from + 1; // places are in order
+    if (span > 128) {
+      across_plain(src, left + i, right + i, part + i, 16, dst + i);
+      continue;
+    }
+    const __m512i base = _mm512_set1_epi32(from);
+    across16(src + from, span, _mm512_sub_epi32(_mm512_loadu_si512(left + i), base), _mm512_sub_epi32(_mm512_loadu_si512(right + i), base),
+             _mm512_loadu_si512(part + i), dst + i);
+  }
+  across_plain(src, left + i, right + i, part + i, n - i, dst + i);
+}
+#endif
+
+static void across(const uint8_t *src, const int32_t *left, const int32_t *right, const int32_t *part, int n, int32_t *dst) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi")) {
+    across_vbmi(src, left, right, part, n, dst);
+    return;
+  }
+#endif
+  across_plain(src, left, right, part, n, dst);
 }
 
 // A pair is the two interpolated rows that a target row lies between, kept for the next target row.

@@ -115,7 +115,7 @@ func detectors(ctx context.Context, specs []models.Spec, in Instances, o Measure
 		return nil, nil, err
 	}
 	for _, spec := range specs {
-		e, err := detect.Open(detect.Config{Model: spec.Path, Workers: 1}, slog.New(slog.DiscardHandler))
+		e, err := detect.Open(detect.Config{Model: spec.Path, Workers: 1, OneShape: true}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return nil, nil, errors.Join(err, closers.Close())
 		}

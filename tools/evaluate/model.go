@@ -21,7 +21,7 @@ func Model(ctx context.Context, path string, in Instances, o Options) (Accuracy,
 }
 
 func detectWith(ctx context.Context, file string, in Instances, o Options) ([]Result, error) {
-	engine, err := detect.Open(detect.Config{Model: file, Score: lowScore}, slog.New(slog.DiscardHandler))
+	engine, err := detect.Open(detect.Config{Model: file, Score: lowScore, OneShape: true}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,161 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// Binding is a network's input and outputs of fixed shapes, with their buffers. It belongs to its session's goroutine.
+type Binding struct {
+	session *ort.DynamicAdvancedSession // nil once it is closed
+	input   []float32
+	outputs [][]float32
+	// batches[n-1] binds the first n items of the buffers: so a batch that is not full costs no more than it holds.
+	batches []batch
+	pins    runtime.Pinner // holds the buffers for the library
+}
+
+type batch struct {
+	tensors []*ort.Tensor[float32]
+	binding *ort.IoBinding
+}
+
+func newBinding(session *ort.DynamicAdvancedSession, input Tensor, outputs []Tensor) (*Binding, error) {
+	sizes, err := bufferSizes(input, outputs)
+	if err != nil {
+		return nil, err
+	}
+	b := &Binding{session: session, input: make([]float32, sizes[0])}
+	b.pins.Pin(&b.input[0])
+	for _, size := range sizes[1:] {
+		output := make([]float32, size)
+		b.pins.Pin(&output[0])
+		b.outputs = append(b.outputs, output)
+	}
+	for n := int64(1); n <= input.Shape[0]; n++ {
+		if err := b.bind(input, outputs, n); err != nil {
+			return nil, errors.Join(err, b.close())
+		}
+	}
+	return b, nil
+}
+
+// bufferSizes gives the lengths of the buffers, of the input first.
+func bufferSizes(input Tensor, outputs []Tensor) (sizes []int, err error) {
+	for _, t := range append([]Tensor{input}, outputs...) {
+		size := int64(1)
+		for _, n := range t.Shape {
+			if n <= 0 || size > math.MaxInt32/n {
+				return sizes, fmt.Errorf("tensor %s %v: sizes must be positive and hold less than 2^31 numbers", t.Name, t.Shape)
+			}
+			size *= n
+		}
+		if len(t.Shape) == 0 || len(input.Shape) == 0 || t.Shape[0] != input.Shape[0] {
+			return nil, fmt.Errorf("input %v and output %s %v must begin with the same batch", input.Shape, t.Name, t.Shape)
+		}
+		sizes = append(sizes, int(size))
+	}
+	if len(outputs) == 0 {
+		return nil, errors.New("no output is named")
+	}
+	// The library fills only the last buffer of a name.
+	list := names(outputs)
+	if slices.Sort(list); len(slices.Compact(list)) < len(outputs) {
+		return nil, errors.New("an output is named twice")
+	}
+	return sizes, nil
+}
+
+// bind prepares the run of a batch of n over the first n items of the buffers.
+func (b *Binding) bind(input Tensor, outputs []Tensor, n int64) (err error) {
+	var run batch
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, run.close())
+		}
+	}()
+	if run.binding, err = b.session.CreateIoBinding(); err != nil {
+		return err
+	}
+	if err = run.bind(input, n, b.input, run.binding.BindInput); err != nil {
+		return err
+	}
+	for i, t := range outputs {
+		if err = run.bind(t, n, b.outputs[i], run.binding.BindOutput); err != nil {
+			return err
+		}
+	}
+	b.batches = append(b.batches, run)
+	return nil
+}
+
+// bind puts a tensor over the first n items of a buffer.
+func (b *batch) bind(t Tensor, n int64, buffer []float32, to func(string, ort.Value) error) error {
+	tensor, err := ort.NewTensor(withBatch(t.Shape, n), buffer)
+	if err != nil {
+		return err
+	}
+	b.tensors = append(b.tensors, tensor)
+	return to(t.Name, tensor)
+}
+
+func names(tensors []Tensor) []string {
+	list := make([]string, len(tensors))
+	for i, t := range tensors {
+		list[i] = t.Name
+	}
+	return list
+}
+
+func withBatch(shape []int64, n int64) ort.Shape {
+	s := slices.Clone(shape)
+	s[0] = n
+	return s
+}
+
+func (b batch) close() error {
+	var errs []error
+	if b.binding != nil {
+		errs = append(errs, b.binding.Destroy())
+	}
+	for _, t := range b.tensors {
+		errs = append(errs, t.Destroy())
+	}
+	return errors.Join(errs...)
+}
+
+// Input is the input of the largest batch, item after item. It stays the same for the session's life.
+func (b *Binding) Input() []float32 { return b.input }
+
+// Outputs are the outputs of the last Run in the order that they were named in, item after item. They stay the same for the session's
+// life.
+func (b *Binding) Outputs() [][]float32 { return b.outputs }
+
+// Run computes the first n items of the batch, n from 1 to the largest.
+func (b *Binding) Run(n int) error {
+	if b.session == nil {
+		return errors.New("run network: the session is closed")
+	}
+	if n < 1 || n > len(b.batches) {
+		return fmt.Errorf("run network: a batch of %d: must be 1 to %d", n, len(b.batches))
+	}
+	if err := b.session.RunWithBinding(b.batches[n-1].binding); err != nil {
+		return fmt.Errorf("run network: %w", err)
+	}
+	return nil
+}
+
+func (b *Binding) close() error {
+	var errs []error
+	for _, run := range b.batches {
+		errs = append(errs, run.close())
+	}
+	b.batches, b.session = nil, nil
+	b.pins.Unpin()
+	return errors.Join(errs...)
+}
