@@ -2,7 +2,11 @@
 // cameras for the viewer page, and a file of detections.
 package sinks
 
-import "time"
+import (
+	"time"
+
+	"github.com/sightline/sightline/pipeline/bus"
+)
 
 // The routes of [Server.Handler]. Names of cameras match [A-Za-z0-9_-]{1,64}.
 //
@@ -29,7 +33,21 @@ type CameraInfo struct {
 	LatencyMS    float64        `json:"latency_ms"`    // from captured to detections received here, smoothed over about 16 frames
 	Objects      int            `json:"objects"`       // in the newest detected frame
 	Counts       map[string]int `json:"counts"`        // the same by label; {} when there are none, never null
+	Zones        []ZoneInfo     `json:"zones"`         // by name; [] when there are none or the tracker is silent, never null
+	Lines        []LineInfo     `json:"lines"`         // the same
 	Dropped      uint64         `json:"dropped"`       // frames of this camera lost anywhere before a detector, since this process began to watch
 	Viewers      int            `json:"viewers"`       // WHEP sessions of the annotated stream at this server
 	UpdatedAt    time.Time      `json:"updated_at"`    // when this process last heard of it
+}
+
+// ZoneInfo is what is said of one zone of a camera.
+type ZoneInfo struct {
+	Name    string `json:"name"`
+	Objects *int   `json:"objects"` // inside, by the newest tracks; null when none came for 5 s
+}
+
+// LineInfo is what is said of one line of a camera.
+type LineInfo struct {
+	Name   string      `json:"name"`
+	Counts *bus.Totals `json:"counts"` // crossings; null while those of former processes could not be read
 }

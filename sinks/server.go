@@ -114,6 +114,7 @@ func (s *Server) listen() (stop func(), err error) {
 	add(s.conn.SubscribeEvents("*", s.cameras.onEvent))
 	add(s.conn.SubscribeDetections("*", s.cameras.onDetections))
 	add(s.conn.SubscribeTracks("*", s.cameras.onTracks))
+	add(s.conn.SubscribeScenes("*", s.cameras.onScene))
 	if err != nil {
 		stop()
 		return nil, err
@@ -133,6 +134,7 @@ func (s *Server) acquire(camera string) (*annotator, func(), error) {
 	a := s.annotators[camera]
 	if a == nil {
 		a = newAnnotator(camera, s.cfg, s.conn, s.mapper, &s.counters, s.log)
+		a.look = func(p *places) { s.cameras.places(camera, p) }
 		s.annotators[camera] = a
 		ctx := s.ctx
 		s.running.Go(func() {
