@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/sightline/sightline/pipeline/bus"
@@ -51,8 +52,9 @@ func (p *places) paint(pic *picture.I420) {
 	}
 	for i := range p.scene.Lines {
 		ends := p.pixels(pic, p.scene.Lines[i].Coordinates[:])
-		paintLine(pic, ends[0], ends[1], thickness)
-		picture.DrawLabel(pic, (ends[0].X+ends[1].X)/2, (ends[0].Y+ends[1].Y)/2, p.captions[i], lineColour)
+		middle, arrow := picture.Point{X: (ends[0].X + ends[1].X) / 2, Y: (ends[0].Y + ends[1].Y) / 2}, max(12, pic.Height/24)
+		paintLine(pic, ends[0], ends[1], middle, arrow, thickness)
+		picture.DrawLabel(pic, middle.X, middle.Y-arrow-thickness, p.captions[i], lineColour)
 	}
 }
 
@@ -102,13 +104,12 @@ func topmost(corners []picture.Point) picture.Point {
 	return top
 }
 
-// paintLine draws a line and, from its middle, an arrow that points where in is: to the right of who stands at a and looks to b.
-func paintLine(pic *picture.I420, a, b picture.Point, thickness int) {
+// paintLine draws a line and, from its middle, an arrow as long as said that points where in is: to the right of who stands at a
+// and looks to b.
+func paintLine(pic *picture.I420, a, b, middle picture.Point, arrow, thickness int) {
 	picture.DrawLine(pic, a, b, lineColour, thickness)
 	dx, dy := float32(b.X-a.X), float32(b.Y-a.Y)
-	length := max(abs32(dx), abs32(dy), 1)
-	size := float32(max(12, pic.Height/24)) / length
-	middle := picture.Point{X: (a.X + b.X) / 2, Y: (a.Y + b.Y) / 2}
+	size := float32(arrow) / max(float32(math.Hypot(float64(dx), float64(dy))), 1)
 	ahead := func(right, along float32) picture.Point {
 		return picture.Point{X: middle.X + pixel((along*dx-right*dy)*size), Y: middle.Y + pixel((along*dy+right*dx)*size)}
 	}
@@ -117,5 +118,3 @@ func paintLine(pic *picture.I420, a, b picture.Point, thickness int) {
 	picture.DrawLine(pic, tip, ahead(0.6, 0.3), lineColour, thickness)
 	picture.DrawLine(pic, tip, ahead(0.6, -0.3), lineColour, thickness)
 }
-
-func abs32(v float32) float32 { return max(v, -v) }
