@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -133,7 +134,7 @@ func TestChangedZonesDoNotTouchTheCamera(t *testing.T) {
 	heard := happening(t, broker.ClientURL())
 	path, camera := filepath.Join(t.TempDir(), "site.yaml"), "    source: "+scene(t, "10")+"\n    loop: true\n"
 	site := func(zone string) string {
-		return siteWith(broker.ClientURL(), tiny(t), camera+"    zones: {"+zone+": "+runZone+"}\n")
+		return siteWith(broker.ClientURL(), tiny(t), camera+"    zones: {"+zone+": "+runZone+"}\n"+runLines)
 	}
 	enters := func(zone string) func() bool {
 		return func() bool {
@@ -143,6 +144,11 @@ func TestChangedZonesDoNotTouchTheCamera(t *testing.T) {
 	replace(t, path, site("before"))
 	p := start(t, nil, "run", "-c", path)
 	eventually(t, "the first zone is entered", enters("before"))
+	eventually(t, "/metrics tells of tracks, zones and lines", func() bool {
+		_, body := get(t, p.page(t)+"/metrics")
+		return strings.Contains(body, `sightline_tracks_active{camera="hall",label="red"} 1`) && strings.Contains(body, `sightline_zone_objects{camera="hall",zone="before"} `) &&
+			regexp.MustCompile(`sightline_line_crossings_total{camera="hall",direction="in",line="mid"} [1-9]`).MatchString(body)
+	})
 	replace(t, path, site("after"))
 	p.await(t, "configuration read again")
 	eventually(t, "the changed zone is entered", enters("after"))

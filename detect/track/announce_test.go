@@ -94,3 +94,33 @@ func TestScenesAreToldOfAtABoundedRate(t *testing.T) {
 	told(7*time.Second, 1)
 	told(time.Minute, 0)
 }
+
+// TestCameraStatsCountWhatIsThere: two people, one of whom is in the zone.
+func TestCameraStatsCountWhatIsThere(t *testing.T) {
+	conn := newConn(t)
+	scenes := map[string]Scene{
+		"gate": {Zones: []Zone{{Name: "left", Area: Polygon{{0, 0}, {0.4, 0}, {0.4, 1}, {0, 1}}}, {Name: "sky", Area: Polygon{{0, 0}, {1, 0}, {1, 0.1}}}}, Lines: []Line{upright}},
+		"yard": {Lines: []Line{upright}},
+	}
+	w := NewWorker(conn, Config{}, slog.New(slog.DiscardHandler))
+	if err := w.SetScenes(t.Context(), scenes); err != nil {
+		t.Fatal(err)
+	}
+	feed(t, w, time.Now(), "gate", "s1", 1, 2)
+	if got := w.CameraStats()[0]; len(got.Tracks) != 0 || got.Lines != nil {
+		t.Errorf("before anything was told of, or loaded: %+v", got)
+	}
+	w.ledger.round(t.Context())
+	feed(t, w, time.Now(), "gate", "s1", 3, 10)
+	want := []CameraStats{
+		{Camera: "gate", Tracks: map[string]int{"person": 2}, Zones: map[string]int{"left": 1, "sky": 0}, Lines: map[string]bus.Totals{"mid": {}}},
+		{Camera: "yard", Tracks: map[string]int{}, Zones: map[string]int{}, Lines: map[string]bus.Totals{"mid": {}}},
+	}
+	if got := w.CameraStats(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	feed(t, w, time.Now(), "gate", "s1", 11, 40)
+	if got := w.CameraStats()[0].Lines["mid"]; got != (bus.Totals{In: 1, Out: 1}) {
+		t.Errorf("crossings %+v", got)
+	}
+}
