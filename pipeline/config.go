@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/sightline/sightline/detect/track"
 )
 
 // Config is the whole configuration of one process. configs/default.yaml explains every key; a test holds it equal to
@@ -17,6 +19,7 @@ type Config struct {
 	ONNXRuntime ONNXRuntimeConfig         `yaml:"onnxruntime"`
 	Detectors   map[string]DetectorConfig `yaml:"detectors"`
 	Objects     ObjectsConfig             `yaml:"objects"`
+	Tracks      TracksConfig              `yaml:"tracks"`
 	Sinks       SinksConfig               `yaml:"sinks"`
 	Log         LogConfig                 `yaml:"log"`
 	Cameras     map[string]CameraConfig   `yaml:"cameras"`
@@ -83,6 +86,11 @@ type FilterConfig struct {
 	MaxArea  float32 `yaml:"max_area"`
 }
 
+// TracksConfig says what is told of tracks.
+type TracksConfig struct {
+	StationaryAfter Duration `yaml:"stationary_after"`
+}
+
 // SinksConfig says where detections and pictures go beside the bus.
 type SinksConfig struct {
 	NDJSON    string          `yaml:"ndjson"`
@@ -137,6 +145,7 @@ func Default() Config {
 		Frames:    FramesConfig{Transport: "auto", JPEGQuality: 90},
 		Tiles:     TilesConfig{Policy: "adaptive", Size: 640, Overlap: 0.2, Budget: 5, Sweep: Duration(5 * time.Second), Regions: map[string]RegionConfig{}},
 		Detectors: map[string]DetectorConfig{"default": defaultDetector()},
+		Tracks:    TracksConfig{StationaryAfter: Duration(track.DefaultStationary)},
 		Sinks:     SinksConfig{Annotated: AnnotatedConfig{MaxWidth: 1280, MaxHeight: 720}},
 		Log:       LogConfig{Level: "info", Format: "text"},
 	}

@@ -58,6 +58,7 @@ func (c *Config) problems() strict.Faults {
 	checkTiles(&k, "tiles", c.Tiles)
 	c.checkDetectors(&k)
 	checkObjects(&k, "objects", c.Objects)
+	k.that(c.Tracks.StationaryAfter >= Duration(time.Second) && c.Tracks.StationaryAfter <= Duration(24*time.Hour), "tracks.stationary_after", "must be 1s to 24h")
 	c.checkSinks(&k)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")

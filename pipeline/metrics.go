@@ -61,7 +61,8 @@ var (
 	trackEvents  = counter("track_events_total", "Events published.")
 	trackDropped = counter("track_dropped_total", "Frames not tracked, by reason.", "reason")
 
-	tracksActive  = gauge("tracks_active", "Tracks that have begun and not ended, by label.", "camera", "label")
+	tracksActive  = gauge("tracks_active", "Tracks that have begun and not ended, without stationary ones.", "camera", "label")
+	tracksRest    = gauge("tracks_stationary", "Tracks that stand in one place.", "camera", "label")
 	zoneObjects   = gauge("zone_objects", "Tracks that have entered the zone and not left.", "camera", "zone")
 	lineCrossings = counter("line_crossings_total", "Crossings of the line since it was first configured, also in former processes.", "camera", "line", "direction")
 
@@ -138,8 +139,11 @@ func (s snapshots) tracker(send sender) {
 }
 
 func sendCensus(send sender, c track.CameraStats) {
-	for label, n := range c.Tracks {
+	for label, n := range c.Active {
 		send(tracksActive, float64(n), c.Camera, label)
+	}
+	for label, n := range c.Stationary {
+		send(tracksRest, float64(n), c.Camera, label)
 	}
 	for zone, n := range c.Zones {
 		send(zoneObjects, float64(n), c.Camera, zone)

@@ -160,7 +160,7 @@ func (p *process) openRoles() error {
 		p.ndjson = sinks.NewNDJSON(p.cfg.Sinks.NDJSON, p.conn, p.log)
 	}
 	if p.roles.Has(RoleTrack) {
-		p.tracker = track.NewWorker(p.conn, track.Config{}, p.log)
+		p.tracker = track.NewWorker(p.conn, track.Config{Stationary: time.Duration(p.cfg.Tracks.StationaryAfter)}, p.log)
 		if err := p.tracker.SetScenes(context.Background(), scenesOf(p.cfg.Cameras)); err != nil {
 			return err
 		}

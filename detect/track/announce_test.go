@@ -107,14 +107,14 @@ func TestCameraStatsCountWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	feed(t, w, time.Now(), "gate", "s1", 1, 2)
-	if got := w.CameraStats()[0]; len(got.Tracks) != 0 || got.Lines != nil {
+	if got := w.CameraStats()[0]; len(got.Active) != 0 || got.Lines != nil {
 		t.Errorf("before anything was told of, or loaded: %+v", got)
 	}
 	w.ledger.round(t.Context())
 	feed(t, w, time.Now(), "gate", "s1", 3, 10)
 	want := []CameraStats{
-		{Camera: "gate", Tracks: map[string]int{"person": 2}, Zones: map[string]int{"left": 1, "sky": 0}, Lines: map[string]bus.Totals{"mid": {}}},
-		{Camera: "yard", Tracks: map[string]int{}, Zones: map[string]int{}, Lines: map[string]bus.Totals{"mid": {}}},
+		{Camera: "gate", Active: map[string]int{"person": 2}, Stationary: map[string]int{}, Zones: map[string]int{"left": 1, "sky": 0}, Lines: map[string]bus.Totals{"mid": {}}},
+		{Camera: "yard", Active: map[string]int{}, Stationary: map[string]int{}, Zones: map[string]int{}, Lines: map[string]bus.Totals{"mid": {}}},
 	}
 	if got := w.CameraStats(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)

@@ -9,10 +9,11 @@ import (
 
 // CameraStats are what is true of one camera now.
 type CameraStats struct {
-	Camera string
-	Tracks map[string]int        // by label: those that have begun and not ended
-	Zones  map[string]int        // by zone: tracks that have entered and not left
-	Lines  map[string]bus.Totals // of the configured lines; nil while those of former processes are not known
+	Camera     string
+	Active     map[string]int        // tracks that have begun and not ended, by label, without those that are stationary
+	Stationary map[string]int        // these, by label
+	Zones      map[string]int        // by zone: tracks that have entered and not left
+	Lines      map[string]bus.Totals // of the configured lines; nil while those of former processes are not known
 }
 
 // CameraStats gives those of the cameras that are followed or have a scene, by name. It may be called at any time from any goroutine.
@@ -34,7 +35,7 @@ func (w *Worker) CameraStats() []CameraStats {
 }
 
 func (w *Worker) cameraStats(name string) CameraStats {
-	s := CameraStats{Camera: name, Tracks: map[string]int{}, Zones: map[string]int{}}
+	s := CameraStats{Camera: name, Active: map[string]int{}, Stationary: map[string]int{}, Zones: map[string]int{}}
 	scene, totals := w.scenes[name], w.ledger.totals(name)
 	for i := range scene.Zones {
 		s.Zones[scene.Zones[i].Name] = 0
@@ -60,7 +61,11 @@ func (t *Tracker) count(s *CameraStats) {
 		if g.id == 0 {
 			continue
 		}
-		s.Tracks[g.object.Label]++
+		if g.rest.stationary {
+			s.Stationary[g.object.Label]++
+		} else {
+			s.Active[g.object.Label]++
+		}
 		for _, zone := range g.visit.zones {
 			s.Zones[zone]++
 		}

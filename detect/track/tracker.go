@@ -39,6 +39,7 @@ type target struct {
 	told      time.Time // of the last start or update
 	anchored  bus.Box   // where it was seen since
 	since     time.Time
+	rest      rest
 	visit     *visit
 }
 
@@ -131,7 +132,7 @@ func (t *Tracker) advance(now time.Time) {
 		}
 		g.predict(dt)
 		g.predicted = g.box(0)
-		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since} {
+		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since, &g.rest.since} {
 			if past.After(now) {
 				*past = now
 			}
@@ -240,6 +241,7 @@ func (t *Tracker) take(g *target, o *bus.Object) {
 	g.correct(o.Box)
 	g.object = *o
 	g.anchor(t.now)
+	g.rest.see(o.Box, t.now, t.cfg.Stationary)
 	g.hits++
 	g.misses, g.blind = 0, 0
 	g.best = max(g.best, o.Score)
@@ -295,15 +297,21 @@ func (t *Tracker) tell() {
 			t.lastID++
 			g.id = t.lastID
 			t.event(bus.EventStart, g)
-		case t.now.Sub(g.told) >= t.cfg.UpdateEvery:
+		case t.hasNews(g):
 			t.event(bus.EventUpdate, g)
 		}
 		t.observe(g)
 		t.out = append(t.out, bus.TrackObject{
-			Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame), Zones: g.visit.zones,
+			Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame), Zones: g.visit.zones, Rest: g.rest.message(),
 		})
 	}
 	slices.SortFunc(t.out, func(a, b bus.TrackObject) int { return cmp.Compare(a.TrackID, b.TrackID) })
+}
+
+// hasNews tells whether an update is due: when a track becomes stationary or is no longer, and now and then while it is not. What
+// is parked has none, and what trembles between the two turns at most twice in Config.Stationary.
+func (t *Tracker) hasNews(g *target) bool {
+	return g.rest.stationary != g.rest.told || !g.rest.stationary && t.now.Sub(g.told) >= t.cfg.UpdateEvery
 }
 
 // End ends every track and returns the events of it, valid until the next call. The tracker may be used on: ids go on.
@@ -333,7 +341,7 @@ func (t *Tracker) end(over func(*target) bool) {
 
 // event tells of a target's start, update or end.
 func (t *Tracker) event(kind bus.EventType, g *target) {
-	g.told = t.now
+	g.told, g.rest.told = t.now, g.rest.stationary
 	t.happened(kind, g)
 }
 
@@ -343,7 +351,7 @@ func (t *Tracker) happened(kind bus.EventType, g *target) *bus.Event {
 	box := g.object.Box
 	t.events = append(t.events, bus.Event{
 		Schema: bus.SchemaEvent, Type: kind, Camera: t.camera, Session: t.session, Seq: g.seenSeq, CapturedAt: g.seen,
-		Label: g.object.Label, TrackID: g.id, StartedAt: g.started, Score: g.best, Box: &box,
+		Label: g.object.Label, TrackID: g.id, StartedAt: g.started, Score: g.best, Box: &box, Rest: g.rest.message(),
 	})
 	return &t.events[len(t.events)-1]
 }

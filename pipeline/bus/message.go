@@ -181,6 +181,15 @@ type TrackObject struct {
 	Carried bool `json:"carried,omitempty"`
 	// Zones are the names of those that it has entered and not left; a carried object keeps its own.
 	Zones []string `json:"zones,omitempty"`
+	Rest
+}
+
+// Rest says that a track stands still; zero where it does not, or not for long enough yet.
+type Rest struct {
+	Stationary bool `json:"stationary,omitempty"`
+	// MotionlessSince is the capture time of the first frame in which it was seen in this place.
+	MotionlessSince time.Time `json:"motionless_since,omitzero"`
+	MotionlessCount int       `json:"motionless_count,omitempty"` // frames in which it was seen there since
 }
 
 // EventType says what happened.
@@ -247,6 +256,7 @@ type Event struct {
 	Direction Direction `json:"direction,omitempty"`
 	// Counts are the line's totals, this crossing included; nil while those of former processes could not be read.
 	Counts *Totals `json:"counts,omitempty"`
+	Rest
 }
 
 // Counts are the totals of all lines of a camera. The newest message of each camera is kept for ever.
