@@ -40,6 +40,7 @@ type target struct {
 	anchored  bus.Box   // where it was seen since
 	since     time.Time
 	rest      rest
+	shot      shot
 	visit     *visit
 }
 
@@ -289,10 +290,12 @@ func (t *Tracker) tell() {
 		if g.hits < t.cfg.MinHits || g.misses > 0 && !g.unlooked {
 			continue
 		}
-		switch {
-		case g.unlooked:
+		if g.unlooked {
 			t.carry(g)
 			continue
+		}
+		best := t.judge(g)
+		switch {
 		case g.id == 0:
 			t.lastID++
 			g.id = t.lastID
@@ -302,7 +305,7 @@ func (t *Tracker) tell() {
 		}
 		t.observe(g)
 		t.out = append(t.out, bus.TrackObject{
-			Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame), Zones: g.visit.zones, Rest: g.rest.message(),
+			Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame), Zones: g.visit.zones, Rest: g.rest.message(), Best: best,
 		})
 	}
 	slices.SortFunc(t.out, func(a, b bus.TrackObject) int { return cmp.Compare(a.TrackID, b.TrackID) })
@@ -342,7 +345,8 @@ func (t *Tracker) end(over func(*target) bool) {
 // event tells of a target's start, update or end.
 func (t *Tracker) event(kind bus.EventType, g *target) {
 	g.told, g.rest.told = t.now, g.rest.stationary
-	t.happened(kind, g)
+	best := g.shot.Best
+	t.happened(kind, g).Best = &best
 }
 
 // happened tells of a target as it was last seen: time, frame and box belong together, also at its end. The event may be

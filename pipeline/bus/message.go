@@ -181,6 +181,8 @@ type TrackObject struct {
 	Carried bool `json:"carried,omitempty"`
 	// Zones are the names of those that it has entered and not left; a carried object keeps its own.
 	Zones []string `json:"zones,omitempty"`
+	// Best says that this frame has the best look at it so far: it is the one to keep a picture of.
+	Best bool `json:"best,omitempty"`
 	Rest
 }
 
@@ -256,7 +258,17 @@ type Event struct {
 	Direction Direction `json:"direction,omitempty"`
 	// Counts are the line's totals, this crossing included; nil while those of former processes could not be read.
 	Counts *Totals `json:"counts,omitempty"`
+	// Best is the best look at the track so far, of a start, update or end.
+	Best *Best `json:"best,omitempty"`
 	Rest
+}
+
+// Best is the frame of the event's session that shows a track best: surely, large, and whole.
+type Best struct {
+	Seq        uint64    `json:"seq"`
+	CapturedAt time.Time `json:"captured_at"`
+	Box        Box       `json:"box"`
+	Score      float32   `json:"score"`
 }
 
 // Counts are the totals of all lines of a camera. The newest message of each camera is kept for ever.

@@ -20,7 +20,7 @@ func someTracks() *Tracks {
 	return &Tracks{
 		Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Clock: ClockFile, Frame: Size{640, 480}, Model: "m@01234567",
 		Objects: []TrackObject{
-			{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true, []string{"yard", "door"}, Rest{true, captured, 25}},
+			{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true, []string{"yard", "door"}, true, Rest{true, captured, 25}},
 			{Object: Object{Label: "car"}, TrackID: 13},
 		},
 	}
@@ -30,6 +30,7 @@ func someEvent() *Event {
 	return &Event{
 		Type: EventEnd, Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Label: "traffic light", TrackID: 12,
 		StartedAt: captured.Add(-time.Second), Score: 0.9, Box: &Box{1, 2, 3, 4}, Rest: Rest{true, captured, 25},
+		Best: &Best{6, captured, Box{1, 2, 3, 4}, 0.8},
 	}
 }
 
@@ -183,6 +184,10 @@ func TestEventsOfPlacesAreChecked(t *testing.T) {
 		`"type":"zone_leave"`: false, `"type":"zone_enter","zone":"a.b"`: false, `"type":"zone_leave","zone":"yard","dwell_ms":-1`: false,
 		`"type":"line_cross","line":"door","direction":"in"`: true, `"type":"line_cross","line":"door"`: false,
 		`"type":"update","stationary":true,"motionless_since":"2026-02-03T10:11:12Z","motionless_count":3`: true,
+		`"type":"end","best":{"seq":1,"captured_at":"2026-02-03T10:11:12Z","box":[1,2,3,4],"score":0.5}`:   true,
+		`"type":"end","best":{"seq":1,"captured_at":"2026-02-03T10:11:12Z","box":[1,2,3,4],"score":1.5}`:   false,
+		`"type":"end","best":{"seq":1,"captured_at":"2026-02-03T10:11:12Z","box":[1,2,3],"score":0.5}`:     false,
+		`"type":"end","best":{"seq":1,"captured_at":"2026","box":[1,2,3,4],"score":0.5}`:                   false,
 		`"type":"update","motionless_since":"yesterday"`:                                                   false, `"type":"update","motionless_count":-1`: false, `"type":"update","stationary":1`: false,
 		`"type":"line_cross","direction":"in"`: false, `"type":"line_cross","line":"a b","direction":"in"`: false,
 		`"type":"line_cross","line":"door","direction":"up"`:                                    false,

@@ -119,6 +119,15 @@ func (v *validator) rest(r *Rest) {
 	v.that(r.MotionlessCount >= 0, "motionless_count %d: must not be negative", r.MotionlessCount)
 }
 
+func (v *validator) best(b *Best) {
+	if b == nil {
+		return
+	}
+	v.check(validateTime("best.captured_at", b.CapturedAt))
+	v.that(b.Score >= 0 && b.Score <= 1, "best.score %v: must be between 0 and 1", b.Score)
+	v.box(0, b.Box)
+}
+
 func (v *validator) zones(i int, names []string) {
 	v.that(len(names) <= MaxZones, "object %d: in %d zones: must be at most %d", i, len(names), MaxZones)
 	for _, name := range names[:min(len(names), MaxZones)] {
@@ -147,6 +156,7 @@ func (e *Event) Validate() error {
 	v.text("cause", e.Cause, maxCause)
 	v.place(e)
 	v.rest(&e.Rest)
+	v.best(e.Best)
 	return v.err
 }
 
