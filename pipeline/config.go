@@ -95,6 +95,15 @@ type TracksConfig struct {
 type SinksConfig struct {
 	NDJSON    string          `yaml:"ndjson"`
 	Annotated AnnotatedConfig `yaml:"annotated"`
+	Snapshots SnapshotsConfig `yaml:"snapshots"`
+}
+
+// SnapshotsConfig bounds the best pictures of tracks that are kept in memory.
+type SnapshotsConfig struct {
+	MaxBytes    int64 `yaml:"max_bytes"`
+	Height      int   `yaml:"height"`
+	Quality     int   `yaml:"quality"`
+	OverNetwork bool  `yaml:"over_network"`
 }
 
 // AnnotatedConfig bounds the annotated video in pixels.
@@ -146,7 +155,7 @@ func Default() Config {
 		Tiles:     TilesConfig{Policy: "adaptive", Size: 640, Overlap: 0.2, Budget: 5, Sweep: Duration(5 * time.Second), Regions: map[string]RegionConfig{}},
 		Detectors: map[string]DetectorConfig{"default": defaultDetector()},
 		Tracks:    TracksConfig{StationaryAfter: Duration(track.DefaultStationary)},
-		Sinks:     SinksConfig{Annotated: AnnotatedConfig{MaxWidth: 1280, MaxHeight: 720}},
+		Sinks:     SinksConfig{Annotated: AnnotatedConfig{MaxWidth: 1280, MaxHeight: 720}, Snapshots: SnapshotsConfig{MaxBytes: 64 << 20, Height: 720, Quality: 85}},
 		Log:       LogConfig{Level: "info", Format: "text"},
 	}
 }

@@ -56,6 +56,10 @@ var (
 	sinksPictures = counter("sinks_pictures_total", "Annotated pictures encoded.")
 	sinksDropped  = counter("sinks_dropped_total", "Pictures not shown, by reason.", "reason")
 
+	snapshotsKept    = gauge("snapshots", "Best pictures of tracks that are kept.")
+	snapshotsBytes   = gauge("snapshots_bytes", "Memory that they take.")
+	snapshotsDropped = counter("snapshots_dropped_total", "Best pictures of tracks that were given up or could not be had, by reason.", "reason")
+
 	trackCameras = gauge("track_cameras", "Cameras followed now.")
 	trackFrames  = counter("track_frames_total", "Frames tracked and published.")
 	trackEvents  = counter("track_events_total", "Events published.")
@@ -166,6 +170,10 @@ func (s snapshots) sinks(send sender) {
 		send(sinksDropped, float64(stats.Skipped), "no_detections")
 		send(sinksDropped, float64(stats.Unreadable), "unreadable")
 		send(sinksDropped, float64(stats.Dropped), "slow_viewer")
+		send(snapshotsKept, float64(stats.Kept))
+		send(snapshotsBytes, float64(stats.KeptBytes))
+		send(snapshotsDropped, float64(stats.KeptDropped), "memory")
+		send(snapshotsDropped, float64(stats.KeptMissed), "late")
 	}
 }
 

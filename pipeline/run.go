@@ -151,10 +151,7 @@ func (p *process) connect(ctx context.Context) (err error) {
 
 func (p *process) openRoles() error {
 	if p.roles.Has(RoleSinks) {
-		a := p.cfg.Sinks.Annotated
-		p.sinks = sinks.New(sinks.Config{
-			Listen: p.cfg.HTTP.Listen, MaxWidth: a.MaxWidth, MaxHeight: a.MaxHeight, Cameras: slices.Sorted(maps.Keys(p.cfg.Cameras)),
-		}, p.conn, p.log)
+		p.sinks = sinks.New(p.sinksConfig(), p.conn, p.log)
 	}
 	if p.roles.Has(RoleSinks) && p.cfg.Sinks.NDJSON != "" {
 		p.ndjson = sinks.NewNDJSON(p.cfg.Sinks.NDJSON, p.conn, p.log)
@@ -172,6 +169,19 @@ func (p *process) openRoles() error {
 		return p.openCameras()
 	}
 	return nil
+}
+
+func (p *process) sinksConfig() sinks.Config {
+	a, s := p.cfg.Sinks.Annotated, p.cfg.Sinks.Snapshots
+	c := sinks.Config{
+		Listen: p.cfg.HTTP.Listen, MaxWidth: a.MaxWidth, MaxHeight: a.MaxHeight, Cameras: slices.Sorted(maps.Keys(p.cfg.Cameras)),
+		SnapshotBytes: s.MaxBytes, SnapshotHeight: s.Height, SnapshotQuality: s.Quality,
+	}
+	if s.MaxBytes > 0 && !s.OverNetwork && !p.conn.Local() {
+		p.log.Info("no pictures of tracks are kept: the broker is on another machine, and every frame would come from there; see sinks.snapshots.over_network")
+		c.SnapshotBytes = 0
+	}
+	return c
 }
 
 func (p *process) openCameras() (err error) {

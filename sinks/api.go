@@ -12,6 +12,7 @@ import (
 //
 //	GET    /                              the viewer page and its files (package sinks/viewer)
 //	GET    /api/cameras                   JSON array of CameraInfo, by name; [] when none is known yet
+//	GET    /api/events/{id}/snapshot.jpg  image/jpeg: the best picture of a track so far; id is its events' session and track_id, joined by "-"
 //	GET    /{camera}/latest.jpg           image/jpeg: ?boxes=1|0 (default 0) &height=16-4320 &quality=1-100
 //	POST   /{camera}/annotated/whep       application/sdp offer -> 201, Location, application/sdp answer (H.264, complete, no trickle needed)
 //	PATCH  /{camera}/annotated/whep/{id}  application/trickle-ice-sdpfrag -> 204
