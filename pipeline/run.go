@@ -175,13 +175,20 @@ func (p *process) sinksConfig() sinks.Config {
 	a, s := p.cfg.Sinks.Annotated, p.cfg.Sinks.Snapshots
 	c := sinks.Config{
 		Listen: p.cfg.HTTP.Listen, MaxWidth: a.MaxWidth, MaxHeight: a.MaxHeight, Cameras: slices.Sorted(maps.Keys(p.cfg.Cameras)),
-		SnapshotBytes: s.MaxBytes, SnapshotHeight: s.Height, SnapshotQuality: s.Quality,
+		SnapshotBytes: s.bytes(p.conn.Local()), SnapshotHeight: s.Height, SnapshotQuality: s.Quality,
 	}
-	if s.MaxBytes > 0 && !s.OverNetwork && !p.conn.Local() {
+	if c.SnapshotBytes < s.MaxBytes {
 		p.log.Info("no pictures of tracks are kept: the broker is on another machine, and every frame would come from there; see sinks.snapshots.over_network")
-		c.SnapshotBytes = 0
 	}
 	return c
+}
+
+// bytes of memory for pictures: none where frames would travel for them and nobody said that they may.
+func (s SnapshotsConfig) bytes(localBroker bool) int64 {
+	if localBroker || s.OverNetwork {
+		return s.MaxBytes
+	}
+	return 0
 }
 
 func (p *process) openCameras() (err error) {
