@@ -49,12 +49,11 @@ type annotator struct {
 	lastKey      time.Time
 
 	// These belong to run.
-	stream    *stream
-	painter   painter
-	places    places
-	last      *shot // as it was shown, to be shown again to who comes late
-	lastPlain bool
-	nextTry   time.Time // of an encoder that failed
+	stream  *stream
+	painter painter
+	places  places
+	last    *shot     // as it was shown, to be shown again to who comes late
+	nextTry time.Time // of an encoder that failed
 }
 
 // shotRequest asks for a copy of the next detected picture.
