@@ -34,7 +34,7 @@ type Engine struct {
 type Look struct {
 	Picture *picture.I420 // only read
 	Regions []bus.Region  // none: the whole frame
-	// Policy is PolicyGrid where a thing that a seam cuts shall get a second look, at a tile of its own.
+	// Policy is PolicyGrid where each region shall have a look of its own, and a thing that a seam cuts a second one.
 	Policy bus.Policy
 	// Valid, if not nil, is asked each time pixels were read, one call at a time; false makes Detect return ErrStale.
 	Valid func() bool
@@ -138,9 +138,9 @@ func (e *Engine) Spec() models.Spec { return e.spec }
 // Workers is the number of sessions, which is the number of looks or batches that are at work at once.
 func (e *Engine) Workers() int { return e.lanes }
 
-// Pixels are those of the network's input that a first look at regions takes; see Result.
-func (e *Engine) Pixels(regions []bus.Region) int {
-	return e.packer.pixels(e.packer.pack(nil, regions))
+// Pixels are those of the network's input that first looks at regions take under a policy; see Result.
+func (e *Engine) Pixels(regions []bus.Region, policy bus.Policy) int {
+	return e.packer.pixels(e.packer.pack(nil, regions, policy))
 }
 
 // Close ends the workers and frees their sessions. No Detect may run or follow.
