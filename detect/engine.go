@@ -37,7 +37,7 @@ type Engine struct {
 type Look struct {
 	Picture *picture.I420 // only read
 	Regions []bus.Region  // none: the whole frame
-	// Policy is PolicyGrid where a thing that a seam cuts shall get a second look, at a tile of its own.
+	// Policy is PolicyGrid where each region shall have a look of its own, and a thing that a seam cuts a second one.
 	Policy bus.Policy
 	// Valid, if not nil, is asked each time pixels were read, one call at a time; false makes Detect return ErrStale.
 	Valid func() bool
@@ -158,9 +158,9 @@ func (e *Engine) Fallback() string { return e.fallback }
 // and none can take its place, but not below one.
 func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
 
-// Pixels are those of the network's input that a first look at regions takes; see Result.
-func (e *Engine) Pixels(regions []bus.Region) int {
-	return e.packer.pixels(e.packer.pack(nil, regions))
+// Pixels are those of the network's input that first looks at regions take under a policy; see Result.
+func (e *Engine) Pixels(regions []bus.Region, policy bus.Policy) int {
+	return e.packer.pixels(e.packer.pack(nil, regions, policy))
 }
 
 // Close ends the workers and frees their sessions. No Detect may run or follow.

@@ -45,9 +45,9 @@ func (f *frame) begin(l Look) error {
 		return err
 	}
 	if len(l.Regions) > 0 {
-		f.looks = f.packer.pack(f.looks, l.Regions)
+		f.looks = f.packer.pack(f.looks, l.Regions, l.Policy)
 	} else {
-		f.looks = f.packer.pack(f.looks, []bus.Region{{W: l.Picture.Width, H: l.Picture.Height}})
+		f.looks = f.packer.pack(f.looks, []bus.Region{{W: l.Picture.Width, H: l.Picture.Height}}, l.Policy)
 	}
 	f.merger.begin(l.Picture.Width, l.Picture.Height)
 	f.plan(0)
@@ -78,7 +78,7 @@ func (f *frame) taken(regions int) {
 func (f *frame) second() (first, found int) {
 	first = len(f.looks)
 	if again := f.merger.second(); len(again) > 0 {
-		f.looks = f.packer.pack(f.looks, again)
+		f.looks = f.packer.pack(f.looks, again, f.look.Policy)
 		found = len(f.merger.found)
 		f.plan(first)
 	}

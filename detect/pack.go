@@ -63,17 +63,18 @@ type look struct {
 }
 
 // packer looks at regions with as few pixels of the network's input as it can: each with the smallest shape that shows it at its scale, and
-// neighbours together where that is cheaper than one by one, for then what they have in common is looked at once.
+// neighbours together where that is cheaper than one by one, for then what they have in common is looked at once. Not so under the grid
+// policy, which is for who wants all that can be found: two looks at one thing find a little more than one.
 type packer struct{ shapes []shape }
 
 // pack appends the looks at regions, the largest first, since those take longest.
-func (p packer) pack(looks []look, regions []bus.Region) []look {
+func (p packer) pack(looks []look, regions []bus.Region, policy bus.Policy) []look {
 	first := len(looks)
 	for _, r := range regions {
 		index, _ := p.fit(r, p.shapes[0].scale(r))
 		looks = append(looks, look{region: r, shape: index, asked: 1, tile: r})
 	}
-	if len(p.shapes) > 1 {
+	if policy != bus.PolicyGrid && len(p.shapes) > 1 {
 		looks = p.join(looks, first)
 	}
 	slices.SortStableFunc(looks[first:], func(a, b look) int { return cmp.Compare(p.shapes[b.shape].area(), p.shapes[a.shape].area()) })

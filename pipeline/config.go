@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sightline/sightline/detect/track"
 )
 
 // Config is the whole configuration of one process. configs/default.yaml explains every key; a test holds it equal to
@@ -19,6 +21,7 @@ type Config struct {
 	ONNXRuntime ONNXRuntimeConfig         `yaml:"onnxruntime"`
 	Detectors   map[string]DetectorConfig `yaml:"detectors"`
 	Objects     ObjectsConfig             `yaml:"objects"`
+	Tracks      TracksConfig              `yaml:"tracks"`
 	Sinks       SinksConfig               `yaml:"sinks"`
 	Log         LogConfig                 `yaml:"log"`
 	Cameras     map[string]CameraConfig   `yaml:"cameras"`
@@ -85,10 +88,24 @@ type FilterConfig struct {
 	MaxArea  float32 `yaml:"max_area"`
 }
 
+// TracksConfig says what is told of tracks.
+type TracksConfig struct {
+	StationaryAfter Duration `yaml:"stationary_after"`
+}
+
 // SinksConfig says where detections and pictures go beside the bus.
 type SinksConfig struct {
 	NDJSON    string          `yaml:"ndjson"`
 	Annotated AnnotatedConfig `yaml:"annotated"`
+	Snapshots SnapshotsConfig `yaml:"snapshots"`
+}
+
+// SnapshotsConfig bounds the best pictures of tracks that are kept in memory.
+type SnapshotsConfig struct {
+	MaxBytes    int64 `yaml:"max_bytes"`
+	Height      int   `yaml:"height"`
+	Quality     int   `yaml:"quality"`
+	OverNetwork bool  `yaml:"over_network"`
 }
 
 // AnnotatedConfig bounds the annotated video in pixels.
@@ -154,7 +171,8 @@ func Default() Config {
 		Frames:    FramesConfig{Transport: "auto", JPEGQuality: 90},
 		Tiles:     TilesConfig{Policy: "adaptive", Size: 640, Overlap: 0.2, Budget: 5, Sweep: Duration(5 * time.Second), Regions: map[string]RegionConfig{}},
 		Detectors: map[string]DetectorConfig{"default": defaultDetector()},
-		Sinks:     SinksConfig{Annotated: AnnotatedConfig{MaxWidth: 1280, MaxHeight: 720}},
+		Tracks:    TracksConfig{StationaryAfter: Duration(track.DefaultStationary)},
+		Sinks:     SinksConfig{Annotated: AnnotatedConfig{MaxWidth: 1280, MaxHeight: 720}, Snapshots: SnapshotsConfig{MaxBytes: 64 << 20, Height: 720, Quality: 85}},
 		Log:       LogConfig{Level: "info", Format: "text"},
 	}
 }

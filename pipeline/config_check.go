@@ -60,6 +60,7 @@ func (c *Config) problems() strict.Faults {
 	checkTiles(&k, "tiles", c.Tiles)
 	c.checkDetectors(&k)
 	checkObjects(&k, "objects", c.Objects)
+	k.that(c.Tracks.StationaryAfter >= Duration(time.Second) && c.Tracks.StationaryAfter <= Duration(24*time.Hour), "tracks.stationary_after", "must be 1s to 24h")
 	c.checkSinks(&k)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
@@ -154,6 +155,10 @@ func (c *Config) checkSinks(k *checker) {
 	a := c.Sinks.Annotated
 	k.that(a.MaxWidth >= 64 && a.MaxWidth <= 4096, "sinks.annotated.max_width", "must be 64 to 4096 pixels")
 	k.that(a.MaxHeight >= 64 && a.MaxHeight <= 4096, "sinks.annotated.max_height", "must be 64 to 4096 pixels")
+	s := c.Sinks.Snapshots
+	k.that(s.MaxBytes == 0 || s.MaxBytes >= 1<<20, "sinks.snapshots.max_bytes", "must be 0 (none are kept) or at least 1048576")
+	k.that(s.Height >= 16 && s.Height <= 4320, "sinks.snapshots.height", "must be 16 to 4320 pixels")
+	k.that(s.Quality >= 1 && s.Quality <= 100, "sinks.snapshots.quality", "must be 1 to 100")
 }
 
 func (c *Config) checkCameras(k *checker) {

@@ -65,6 +65,17 @@ tiles: {policy: grid, size: 512}
 	}
 }
 
+func TestFramesTravelForPicturesOnlyWhereTheyMay(t *testing.T) {
+	s := Default().Sinks.Snapshots
+	if s.bytes(true) != s.MaxBytes || s.bytes(false) != 0 {
+		t.Errorf("%d bytes beside the broker, %d far from it", s.bytes(true), s.bytes(false))
+	}
+	s.OverNetwork = true
+	if s.bytes(false) != s.MaxBytes {
+		t.Errorf("%d bytes far from the broker where frames may travel", s.bytes(false))
+	}
+}
+
 func TestSecretsComeFromTheEnvironment(t *testing.T) {
 	t.Setenv("GATE_PASSWORD", "S3cr3t!")
 	cfg, err := Parse("x.yml", []byte(`cameras: {gate: {source: "rtsp://user:{GATE_PASSWORD}@camera.example/1"}}`))

@@ -8,7 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sightline/sightline/detect/track"
 	"github.com/sightline/sightline/ingest"
+	"github.com/sightline/sightline/pipeline/bus"
 )
 
 // metrics serves Prometheus metrics. The workers count by themselves and know nothing of Prometheus: their snapshots are read
@@ -64,10 +66,19 @@ var (
 	sinksPictures = counter("sinks_pictures_total", "Annotated pictures encoded.")
 	sinksDropped  = counter("sinks_dropped_total", "Pictures not shown, by reason.", "reason")
 
+	snapshotsKept    = gauge("snapshots", "Best pictures of tracks that are kept.")
+	snapshotsBytes   = gauge("snapshots_bytes", "Memory that they take.")
+	snapshotsDropped = counter("snapshots_dropped_total", "Best pictures of tracks that were given up or could not be had, by reason.", "reason")
+
 	trackCameras = gauge("track_cameras", "Cameras followed now.")
 	trackFrames  = counter("track_frames_total", "Frames tracked and published.")
 	trackEvents  = counter("track_events_total", "Events published.")
 	trackDropped = counter("track_dropped_total", "Frames not tracked, by reason.", "reason")
+
+	tracksActive  = gauge("tracks_active", "Tracks that have begun and not ended, without stationary ones.", "camera", "label")
+	tracksRest    = gauge("tracks_stationary", "Tracks that stand in one place.", "camera", "label")
+	zoneObjects   = gauge("zone_objects", "Tracks that have entered the zone and not left.", "camera", "zone")
+	lineCrossings = counter("line_crossings_total", "Crossings of the line since it was first configured, also in former processes.", "camera", "line", "direction")
 
 	ndjsonLines   = counter("ndjson_lines_total", "Detections written to the file.")
 	ndjsonDropped = counter("ndjson_dropped_total", "Detections not written because the disk was too slow.")
@@ -144,6 +155,25 @@ func (s snapshots) tracker(send sender) {
 		send(trackEvents, float64(stats.Events))
 		send(trackDropped, float64(stats.Late), "late")
 		send(trackDropped, float64(stats.Failed), "publish")
+		for _, c := range s.p.tracker.CameraStats() {
+			sendCensus(send, c)
+		}
+	}
+}
+
+func sendCensus(send sender, c track.CameraStats) {
+	for label, n := range c.Active {
+		send(tracksActive, float64(n), c.Camera, label)
+	}
+	for label, n := range c.Stationary {
+		send(tracksRest, float64(n), c.Camera, label)
+	}
+	for zone, n := range c.Zones {
+		send(zoneObjects, float64(n), c.Camera, zone)
+	}
+	for line, counts := range c.Lines {
+		send(lineCrossings, float64(counts.In), c.Camera, line, string(bus.DirectionIn))
+		send(lineCrossings, float64(counts.Out), c.Camera, line, string(bus.DirectionOut))
 	}
 }
 
@@ -159,6 +189,10 @@ func (s snapshots) sinks(send sender) {
 		send(sinksDropped, float64(stats.Skipped), "no_detections")
 		send(sinksDropped, float64(stats.Unreadable), "unreadable")
 		send(sinksDropped, float64(stats.Dropped), "slow_viewer")
+		send(snapshotsKept, float64(stats.Kept))
+		send(snapshotsBytes, float64(stats.KeptBytes))
+		send(snapshotsDropped, float64(stats.KeptDropped), "memory")
+		send(snapshotsDropped, float64(stats.KeptMissed), "late")
 	}
 }
 

@@ -141,16 +141,13 @@ func (p *process) connect(ctx context.Context) (err error) {
 
 func (p *process) openRoles() error {
 	if p.roles.Has(RoleSinks) {
-		a := p.cfg.Sinks.Annotated
-		p.sinks = sinks.New(sinks.Config{
-			Listen: p.cfg.HTTP.Listen, MaxWidth: a.MaxWidth, MaxHeight: a.MaxHeight, Cameras: slices.Sorted(maps.Keys(p.cfg.Cameras)),
-		}, p.conn, p.log)
+		p.sinks = sinks.New(p.sinksConfig(), p.conn, p.log)
 	}
 	if p.roles.Has(RoleSinks) && p.cfg.Sinks.NDJSON != "" {
 		p.ndjson = sinks.NewNDJSON(p.cfg.Sinks.NDJSON, p.conn, p.log)
 	}
 	if p.roles.Has(RoleTrack) {
-		p.tracker = track.NewWorker(p.conn, track.Config{}, p.log)
+		p.tracker = track.NewWorker(p.conn, track.Config{Stationary: time.Duration(p.cfg.Tracks.StationaryAfter)}, p.log)
 		if err := p.tracker.SetScenes(context.Background(), scenesOf(p.cfg.Cameras)); err != nil {
 			return err
 		}
@@ -162,6 +159,26 @@ func (p *process) openRoles() error {
 		return p.openCameras()
 	}
 	return nil
+}
+
+func (p *process) sinksConfig() sinks.Config {
+	a, s := p.cfg.Sinks.Annotated, p.cfg.Sinks.Snapshots
+	c := sinks.Config{
+		Listen: p.cfg.HTTP.Listen, MaxWidth: a.MaxWidth, MaxHeight: a.MaxHeight, Cameras: slices.Sorted(maps.Keys(p.cfg.Cameras)),
+		SnapshotBytes: s.bytes(p.conn.Local()), SnapshotHeight: s.Height, SnapshotQuality: s.Quality,
+	}
+	if c.SnapshotBytes < s.MaxBytes {
+		p.log.Info("no pictures of tracks are kept: the broker is on another machine, and every frame would come from there; see sinks.snapshots.over_network")
+	}
+	return c
+}
+
+// bytes of memory for pictures: none where frames would travel for them and nobody said that they may.
+func (s SnapshotsConfig) bytes(localBroker bool) int64 {
+	if localBroker || s.OverNetwork {
+		return s.MaxBytes
+	}
+	return 0
 }
 
 func (p *process) openCameras() (err error) {

@@ -35,6 +35,7 @@ type annotator struct {
 	users      int           // guarded by the server's mutex, as is idleSince
 	idleSince  time.Time     // when the last user left
 	source     source        // belongs to the frames' goroutine
+	look       func(*places) // tells what to draw of the camera's scene; nil: nothing
 
 	mu           sync.Mutex // guards what follows
 	pending      pending
@@ -48,11 +49,11 @@ type annotator struct {
 	lastKey      time.Time
 
 	// These belong to run.
-	stream    *stream
-	painter   painter
-	last      *shot // as it was shown, to be shown again to who comes late
-	lastPlain bool
-	nextTry   time.Time // of an encoder that failed
+	stream  *stream
+	painter painter
+	places  places
+	last    *shot     // as it was shown, to be shown again to who comes late
+	nextTry time.Time // of an encoder that failed
 }
 
 // shotRequest asks for a copy of the next detected picture.
@@ -166,6 +167,10 @@ func (a *annotator) show(s *shot, plain, key bool) {
 		a.painter.note(s.pic, "no detections")
 		a.counters.plain.Add(1)
 	} else {
+		if a.look != nil {
+			a.look(&a.places)
+			a.places.paint(s.pic)
+		}
 		a.painter.paint(s.pic, s.found)
 		a.serve(s, true)
 	}

@@ -14,7 +14,8 @@ const (
 	maxCameras  = 4096             // known at once; more names than any site has are somebody's mistake
 	rateSpan    = 10 * time.Second // frame rates are measured over this
 	rateSamples = 64
-	staleAfter  = 15 * time.Second // three missed states of an ingest worker
+	staleAfter  = 15 * time.Second // three missed states of an ingest worker, or scenes of a tracker
+	insideStay  = 5 * time.Second  // how long the numbers of objects in zones count without tracks
 )
 
 // cameras is what this process knows of every camera, by listening. Safe for concurrent use.
@@ -36,6 +37,9 @@ type camera struct {
 	origin       origin  // of what is counted
 	objects      int
 	counts       map[string]int
+	scene        *bus.Scene // nil before the first
+	sceneAt      time.Time
+	inside       map[string]int // objects by zone, of the newest tracks
 	session      string
 	seq          uint64
 	dropped      uint64
@@ -61,7 +65,7 @@ func newCameras(names []string) *cameras {
 func (c *cameras) get(name string) *camera {
 	k := c.byName[name]
 	if k == nil && len(c.byName) < maxCameras && bus.ValidateCamera(name) == nil {
-		k = &camera{state: "unknown", counts: map[string]int{}}
+		k = &camera{state: "unknown", counts: map[string]int{}, inside: map[string]int{}}
 		c.byName[name] = k
 	}
 	return k
@@ -142,9 +146,57 @@ func (k *camera) add(d *bus.Detections, now time.Time) {
 func (c *cameras) onTracks(t *bus.Tracks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.byName[t.Camera]; k != nil && k.origin.tracked(c.now()) {
+	k := c.byName[t.Camera]
+	if k == nil {
+		return
+	}
+	k.enter(t)
+	if k.origin.tracked(c.now()) {
 		k.count(tracked(t))
 	}
+}
+
+// enter counts the objects in zones.
+func (k *camera) enter(t *bus.Tracks) {
+	clear(k.inside)
+	for i := range t.Objects {
+		for _, zone := range t.Objects[i].Zones {
+			k.inside[zone]++
+		}
+	}
+}
+
+func (c *cameras) onScene(s *bus.Scene) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.get(s.Camera); k != nil {
+		k.scene, k.sceneAt = s, c.now()
+	}
+}
+
+// places gives what is to be drawn of a camera's scene.
+func (c *cameras) places(name string, p *places) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.scene, p.inside = nil, p.inside[:0]
+	if k := c.byName[name]; k != nil {
+		p.scene, p.inside = k.places(c.now(), p.inside)
+	}
+}
+
+// places gives the scene, nil where the tracker has been silent, and appends the number of objects by zone, -1 where none is known.
+func (k *camera) places(now time.Time, inside []int) (*bus.Scene, []int) {
+	if k.scene == nil || now.Sub(k.sceneAt) > staleAfter {
+		return nil, inside
+	}
+	for i := range k.scene.Zones {
+		n := -1
+		if now.Sub(k.origin.tracks) <= insideStay {
+			n = k.inside[k.scene.Zones[i].Name]
+		}
+		inside = append(inside, n)
+	}
+	return k.scene, inside
 }
 
 func (k *camera) count(f *finding) {
@@ -213,6 +265,7 @@ func (k *camera) info(name string, viewers int, now time.Time) CameraInfo {
 	for label, n := range k.counts {
 		i.Counts[label] = n
 	}
+	i.Zones, i.Lines = k.sceneInfo(now)
 	captured, detected := k.rates(now)
 	i.FPS, i.DetectionFPS = round1(captured), round1(detected)
 	if now.Sub(k.stateAt) > staleAfter {
@@ -222,6 +275,26 @@ func (k *camera) info(name string, viewers int, now time.Time) CameraInfo {
 		}
 	}
 	return i
+}
+
+// sceneInfo gives lists that are never nil.
+func (k *camera) sceneInfo(now time.Time) ([]ZoneInfo, []LineInfo) {
+	zones, lines := []ZoneInfo{}, []LineInfo{}
+	scene, inside := k.places(now, nil)
+	if scene == nil {
+		return zones, lines
+	}
+	for i := range scene.Zones {
+		z := ZoneInfo{Name: scene.Zones[i].Name}
+		if n := inside[i]; n >= 0 {
+			z.Objects = &n
+		}
+		zones = append(zones, z)
+	}
+	for i := range scene.Lines {
+		lines = append(lines, LineInfo{Name: scene.Lines[i].Name, Counts: scene.Lines[i].Counts})
+	}
+	return zones, lines
 }
 
 func round1(v float64) float64 { return math.Round(v*10) / 10 }

@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"fmt"
 	"image/jpeg"
 	"net/http"
 	"strings"
@@ -335,6 +334,6 @@ func TestAnnotatorRunsOnlyWhileWatched(t *testing.T) {
 	}
 	eventually(t, "the annotator ends", func() bool { return s.server.Stats().Annotators == 0 })
 	if got := s.server.Stats(); got.Viewers != 0 || got.Pictures == 0 || got.KeyFrames == 0 {
-		t.Error(fmt.Sprintf("%+v after the only viewer left", got))
+		t.Errorf("%+v after the only viewer left", got)
 	}
 }

@@ -27,13 +27,16 @@ type Config struct {
 	MediaHosts       []string // addresses that viewers are told instead of the interfaces' own (NAT, containers)
 	Origins          []string // other origins ("https://wall.example") whose pages may play
 	Cameras          []string // known before they are heard of
+	SnapshotBytes    int64    // memory for the best pictures of tracks; 0 = none are kept
+	SnapshotHeight   int      // of these, at most; 720
+	SnapshotQuality  int      // of these; 85
 }
 
 func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		v  *int
 		to int
-	}{{&c.MaxWidth, 1280}, {&c.MaxHeight, 720}, {&c.Quality, 85}, {&c.MaxViewers, 64}, {&c.MaxCameraViewers, 32}} {
+	}{{&c.MaxWidth, 1280}, {&c.MaxHeight, 720}, {&c.Quality, 85}, {&c.MaxViewers, 64}, {&c.MaxCameraViewers, 32}, {&c.SnapshotHeight, 720}, {&c.SnapshotQuality, 85}} {
 		if *d.v <= 0 {
 			*d.v = d.to
 		}
@@ -51,6 +54,7 @@ type Server struct {
 	cameras  *cameras
 	counters counters
 	mapper   *bus.Mapper
+	album    *album        // nil: no pictures of tracks are kept
 	patience time.Duration // with viewers that do not connect
 
 	mu         sync.Mutex      // guards what follows
@@ -66,8 +70,12 @@ type Server struct {
 // New makes a server that reads from conn.
 func New(cfg Config, conn *bus.Conn, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
-	return &Server{cfg: cfg, conn: conn, log: log, loopback: loopbackOnly(cfg.Listen), cameras: newCameras(cfg.Cameras),
+	s := &Server{cfg: cfg, conn: conn, log: log, loopback: loopbackOnly(cfg.Listen), cameras: newCameras(cfg.Cameras),
 		mapper: bus.NewMapper(), patience: connectTimeout, annotators: map[string]*annotator{}, sessions: map[string]*session{}, viewers: map[string]int{}}
+	if cfg.SnapshotBytes > 0 {
+		s.album = newAlbum(cfg, s.mapper, log)
+	}
+	return s
 }
 
 // Run serves until ctx ends, and returns when every session and annotator has ended. It may run once.
@@ -95,12 +103,15 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// listen subscribes to what the list of cameras is made of.
+// listen subscribes to what the list of cameras and the album are made of.
 func (s *Server) listen() (stop func(), err error) {
 	var subs []*bus.Subscription
 	stop = func() {
 		for _, sub := range subs {
 			sub.Close()
+		}
+		if s.album != nil {
+			s.album.close()
 		}
 	}
 	add := func(sub *bus.Subscription, e error) {
@@ -114,6 +125,11 @@ func (s *Server) listen() (stop func(), err error) {
 	add(s.conn.SubscribeEvents("*", s.cameras.onEvent))
 	add(s.conn.SubscribeDetections("*", s.cameras.onDetections))
 	add(s.conn.SubscribeTracks("*", s.cameras.onTracks))
+	add(s.conn.SubscribeScenes("*", s.cameras.onScene))
+	if s.album != nil {
+		add(s.conn.SubscribeFrames("*", s.album.recent.add))
+		add(s.conn.SubscribeTracks("*", s.album.onTracks))
+	}
 	if err != nil {
 		stop()
 		return nil, err
@@ -133,6 +149,7 @@ func (s *Server) acquire(camera string) (*annotator, func(), error) {
 	a := s.annotators[camera]
 	if a == nil {
 		a = newAnnotator(camera, s.cfg, s.conn, s.mapper, &s.counters, s.log)
+		a.look = func(p *places) { s.cameras.places(camera, p) }
 		s.annotators[camera] = a
 		ctx := s.ctx
 		s.running.Go(func() {
@@ -259,6 +276,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", viewer.Handler())
 	mux.HandleFunc("GET /api/cameras", s.listCameras)
+	mux.HandleFunc("GET /api/events/{event}/snapshot.jpg", s.trackSnapshot)
 	mux.HandleFunc("GET /{camera}/latest.jpg", s.latest)
 	mux.HandleFunc("POST /{camera}/annotated/whep", s.whepOffer)
 	mux.HandleFunc("OPTIONS /{camera}/annotated/whep", whepOptions)
@@ -283,6 +301,9 @@ func (s *Server) listCameras(w http.ResponseWriter, _ *http.Request) {
 // Stats may be called at any time from any goroutine.
 func (s *Server) Stats() Stats {
 	out := s.counters.stats()
+	if s.album != nil {
+		s.album.stats(&out)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out.Viewers, out.Annotators = s.total, len(s.annotators)

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/picture"
 )
 
@@ -90,6 +92,44 @@ func (s *Server) latest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.counters.snapshots.Add(1)
+	writeJPEG(w, coded)
+}
+
+// trackSnapshot serves the best picture of a track.
+func (s *Server) trackSnapshot(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("event")
+	key, ok := parseTrackKey(name)
+	switch {
+	case !ok:
+		fail(w, http.StatusBadRequest, "event %.100q: must be the session and the track_id of an event, joined by a hyphen", name)
+		return
+	case s.album == nil:
+		fail(w, http.StatusNotFound, "no pictures of tracks are kept here (see sinks.snapshots in the configuration)")
+		return
+	}
+	k := s.album.find(key)
+	if k == nil {
+		fail(w, http.StatusNotFound, "no picture of track %s is kept: there is no such track, or newer pictures took its place", name)
+		return
+	}
+	h := w.Header()
+	h.Set("Sightline-Camera", k.camera)
+	h.Set("Sightline-Seq", strconv.FormatUint(k.seq, 10))
+	h.Set("Sightline-Captured-At", k.capturedAt.UTC().Format(time.RFC3339Nano))
+	writeJPEG(w, k.jpeg)
+}
+
+// parseTrackKey reads SESSION-TRACK.
+func parseTrackKey(name string) (trackKey, bool) {
+	at := strings.LastIndexByte(name, '-')
+	if at < 1 || bus.ValidateName("session", name[:at]) != nil {
+		return trackKey{}, false
+	}
+	id, err := strconv.ParseUint(name[at+1:], 10, 64)
+	return trackKey{name[:at], id}, err == nil && id > 0
+}
+
+func writeJPEG(w http.ResponseWriter, coded []byte) {
 	w.Header().Set("Content-Type", "image/jpeg")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(coded)))

@@ -9,6 +9,8 @@ import (
 	"github.com/sightline/sightline/pipeline/picture"
 )
 
+var errNoFrame = errors.New("the frame did not come, or was given up")
+
 var errOverwritten = errors.New("slot was reused while it was read")
 
 // source reads frames' pixels, however they travel, into pictures of output size. It belongs to one goroutine.
@@ -50,9 +52,7 @@ func (r *source) fromShared(f *bus.Frame, mapper *bus.Mapper, dst *picture.I420)
 		return err
 	}
 	defer view.Release()
-	p := view.Planes()
-	r.planes = picture.I420{Width: p.Width, Height: p.Height, Y: p.Y, U: p.U, V: p.V, StrideY: p.StrideY, StrideC: p.StrideC,
-		Matrix: picture.Matrix(p.Matrix), FullRange: p.FullRange}
+	r.planes = planesOf(view)
 	err = picture.Scale(&r.planes, dst)
 	r.planes = picture.I420{}
 	if err == nil && !view.Valid() {
@@ -61,7 +61,22 @@ func (r *source) fromShared(f *bus.Frame, mapper *bus.Mapper, dst *picture.I420)
 	return err
 }
 
+// planesOf is the frame that is viewed, until its release.
+func planesOf(view *bus.View) picture.I420 {
+	p := view.Planes()
+	return picture.I420{Width: p.Width, Height: p.Height, Y: p.Y, U: p.U, V: p.V, StrideY: p.StrideY, StrideC: p.StrideC,
+		Matrix: picture.Matrix(p.Matrix), FullRange: p.FullRange}
+}
+
 func (r *source) fromJPEG(f *bus.Frame, dst *picture.I420) error {
+	if err := r.decode(f); err != nil {
+		return err
+	}
+	return picture.Scale(&r.decoded, dst)
+}
+
+// decode reads a JPEG at its full size into decoded.
+func (r *source) decode(f *bus.Frame) error {
 	if r.decoder == nil {
 		d, err := picture.NewJPEGDecoder()
 		if err != nil {
@@ -69,10 +84,7 @@ func (r *source) fromJPEG(f *bus.Frame, dst *picture.I420) error {
 		}
 		r.decoder = d
 	}
-	if err := r.decoder.Decode(f.Body, &r.decoded); err != nil {
-		return err
-	}
-	return picture.Scale(&r.decoded, dst)
+	return r.decoder.Decode(f.Body, &r.decoded)
 }
 
 // mayTell keeps a camera whose every frame is unreadable from filling the log.

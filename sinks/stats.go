@@ -13,6 +13,11 @@ type Stats struct {
 	Unreadable uint64 // frames whose pixels could not be read: slot reused, broken JPEG
 	Dropped    uint64 // access units that a slow viewer did not get
 	Snapshots  uint64
+
+	Kept        int    // best pictures of tracks, now
+	KeptBytes   int64  // of memory that they take
+	KeptDropped uint64 // those given up for newer ones
+	KeptMissed  uint64 // best frames whose pixels were gone before their tracks came, or could not be read
 }
 
 type counters struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -23,6 +24,11 @@ func TestOneSightlineWatchesAnother(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("the block is not among %v", m.Objects)
+		}
+	}
+	for _, path := range []string{"/api/cameras", "/api/events/01J-1/snapshot.jpg", "/scene/latest.jpg", "/metrics"} {
+		if status, body := get(t, first.page(t)+path); status != http.StatusUnauthorized {
+			t.Errorf("%s without the token: %d %s", path, status, body)
 		}
 	}
 	if code := second.stop(t); code != exitDone {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/sightline/sightline/pipeline/bus"
@@ -78,7 +79,7 @@ func compareRoles(t *testing.T, model, clip string, frames int, share float64) {
 func siteOf(t testing.TB, model, clip, more string) string {
 	t.Helper()
 	return write(t, "site.yaml", "http: {listen: \"127.0.0.1:0\"}\ndetectors: {default: {model: "+model+"}}\n"+
-		"cameras: {gate: {source: "+clip+", pace: fast}}\n"+more)
+		"cameras: {gate: {source: "+clip+", pace: fast, zones: {yard: "+runZone+"}}}\n"+more)
 }
 
 func detectTogether(t testing.TB, model, clip string, frames int) []*bus.Detections {
@@ -105,6 +106,11 @@ func detectApart(t testing.TB, model, clip string, frames int) []*bus.Detections
 	ingest := start(t, nil, "run", "--loop", "-c", config, "--roles", "ingest")
 	ingest.await(t, "camera is online.*transport=jpeg")
 	messages := listen(t, broker.ClientURL(), "gate").await(t, frames)
+	page := others[len(others)-1].page(t)
+	eventually(t, "the sinks know of the tracker's zone and who is in it", func() bool {
+		_, body := get(t, page+"/api/cameras")
+		return regexp.MustCompile(`"zones":\[{"name":"yard","objects":\d`).MatchString(body)
+	})
 	for _, p := range append(others, ingest) {
 		if code := p.stop(t); code != exitDone {
 			t.Errorf("exit code %d of %v", code, p.cmd.Args)

@@ -2,8 +2,12 @@ package main
 
 import (
 	"fmt"
+	"image/color"
+	"image/jpeg"
 	"math"
+	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -127,13 +131,32 @@ func TestCountsGoOnInTheNextProcess(t *testing.T) {
 	}
 }
 
+// checkBestPicture: the picture of a track shows the block, in the frame that its events name.
+func checkBestPicture(t *testing.T, page string, heard *happenings) {
+	t.Helper()
+	e := heard.of(bus.EventStart)[0]
+	status, body := 0, ""
+	eventually(t, "a picture of the track", func() bool {
+		status, body = get(t, fmt.Sprintf("%s/api/events/%s-%d/snapshot.jpg", page, e.Session, e.TrackID))
+		return status == http.StatusOK
+	})
+	shot, err := jpeg.Decode(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	middle := shot.Bounds().Max.Div(2)
+	if e.Best == nil || !looksLike(shot.At(middle.X, middle.Y), color.RGBA{R: 255}) || math.Abs(float64(middle.X)*2-1.2*float64(e.Best.Box[2]-e.Best.Box[0])) > 20 {
+		t.Errorf("best %+v; the picture is %v, %v in the middle", e.Best, shot.Bounds(), shot.At(middle.X, middle.Y))
+	}
+}
+
 // TestChangedZonesDoNotTouchTheCamera: its session goes on.
 func TestChangedZonesDoNotTouchTheCamera(t *testing.T) {
 	broker := startBroker(t, "127.0.0.1:0", t.TempDir())
 	heard := happening(t, broker.ClientURL())
 	path, camera := filepath.Join(t.TempDir(), "site.yaml"), "    source: "+scene(t, "10")+"\n    loop: true\n"
 	site := func(zone string) string {
-		return siteWith(broker.ClientURL(), tiny(t), camera+"    zones: {"+zone+": "+runZone+"}\n")
+		return siteWith(broker.ClientURL(), tiny(t), camera+"    zones: {"+zone+": "+runZone+"}\n"+runLines)
 	}
 	enters := func(zone string) func() bool {
 		return func() bool {
@@ -143,6 +166,12 @@ func TestChangedZonesDoNotTouchTheCamera(t *testing.T) {
 	replace(t, path, site("before"))
 	p := start(t, nil, "run", "-c", path)
 	eventually(t, "the first zone is entered", enters("before"))
+	eventually(t, "/metrics tells of tracks, zones and lines", func() bool {
+		_, body := get(t, p.page(t)+"/metrics")
+		return strings.Contains(body, `sightline_tracks_active{camera="hall",label="red"} 1`) && strings.Contains(body, `sightline_zone_objects{camera="hall",zone="before"} `) &&
+			regexp.MustCompile(`sightline_line_crossings_total{camera="hall",direction="in",line="mid"} [1-9]`).MatchString(body)
+	})
+	checkBestPicture(t, p.page(t), heard)
 	replace(t, path, site("after"))
 	p.await(t, "configuration read again")
 	eventually(t, "the changed zone is entered", enters("after"))

@@ -13,6 +13,7 @@ type Config struct {
 	Lost        time.Duration // a track that was not seen for longer has ended, if all looks since were in vain; DefaultLost
 	Carry       time.Duration // and after this in any case, where nobody looked at its place meanwhile; DefaultCarry
 	UpdateEvery time.Duration // shortest time between two updates of a track; DefaultUpdateEvery
+	Stationary  time.Duration // a track that was seen in one place for so long is stationary; DefaultStationary
 	MaxTracks   int           // of a camera at one time, at most 256; DefaultMaxTracks
 	Forget      time.Duration // a camera that was silent for so long is forgotten; DefaultForget
 }
@@ -25,6 +26,7 @@ const (
 	DefaultLost        = 2 * time.Second
 	DefaultCarry       = 30 * time.Second
 	DefaultUpdateEvery = time.Second
+	DefaultStationary  = 10 * time.Second
 	DefaultMaxTracks   = maxTracks
 	DefaultForget      = 10 * time.Minute
 )
@@ -44,8 +46,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("min hits %d: must be at least 1", c.MinHits)
 	case c.Carry < c.Lost:
 		return fmt.Errorf("carry %v: must be at least lost (%v)", c.Carry, c.Lost)
-	case c.Lost < 0 || c.UpdateEvery < 0 || c.Forget < 0:
-		return fmt.Errorf("lost %v, update every %v, forget %v: must not be negative", c.Lost, c.UpdateEvery, c.Forget)
+	case c.Lost < 0 || c.UpdateEvery < 0 || c.Stationary < 0 || c.Forget < 0:
+		return fmt.Errorf("lost %v, update every %v, stationary %v, forget %v: must not be negative", c.Lost, c.UpdateEvery, c.Stationary, c.Forget)
 	case c.MaxTracks < 1 || c.MaxTracks > maxTracks:
 		return fmt.Errorf("max tracks %d: must be from 1 to %d", c.MaxTracks, maxTracks)
 	}
@@ -59,6 +61,7 @@ func (c Config) withDefaults() Config {
 	c.Lost = or(c.Lost, DefaultLost)
 	c.Carry = or(c.Carry, max(DefaultCarry, c.Lost))
 	c.UpdateEvery = or(c.UpdateEvery, DefaultUpdateEvery)
+	c.Stationary = or(c.Stationary, DefaultStationary)
 	c.MaxTracks = or(c.MaxTracks, DefaultMaxTracks)
 	c.Forget = or(c.Forget, DefaultForget)
 	return c

@@ -3,6 +3,8 @@ package track
 import (
 	"fmt"
 	"math"
+
+	"github.com/sightline/sightline/pipeline/bus"
 )
 
 // Point is a place in the frame: 0, 0 is its top left corner and 1, 1 its bottom right one.
@@ -21,8 +23,8 @@ type Polygon []Point
 
 // Bounds of shapes.
 const (
-	MinCorners = 3
-	MaxCorners = 64
+	MinCorners = bus.MinCorners
+	MaxCorners = bus.MaxCorners
 	// smallestArea of a polygon, share of the frame: about a pixel.
 	smallestArea = 1e-6
 	// shortestLine, in widths or heights of the frame.

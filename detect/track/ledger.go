@@ -98,6 +98,16 @@ func (l *ledger) count(camera, line string, d bus.Direction) *bus.Totals {
 	return &totals
 }
 
+// totals gives those of all lines of a camera, nil while the stored ones are not known.
+func (l *ledger) totals(camera string) map[string]bus.Totals {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.accounts[camera]; a != nil && a.loaded {
+		return maps.Clone(a.lines)
+	}
+	return nil
+}
+
 // run loads and stores until ctx ends, and then stores what is left.
 func (l *ledger) run(ctx context.Context) {
 	for ctx.Err() == nil {

@@ -118,7 +118,7 @@ func (g *target) still() bool { return g.seen.Sub(g.since) >= stillFor }
 
 // carry tells of a target whose place nobody looked at in this frame.
 func (t *Tracker) carry(g *target) {
-	o := bus.TrackObject{Object: g.object, TrackID: g.id, Predicted: g.object.Box, Carried: true, Zones: g.visit.zones}
+	o := bus.TrackObject{Object: g.object, TrackID: g.id, Predicted: g.object.Box, Carried: true, Zones: g.visit.zones, Rest: g.rest.message()}
 	switch {
 	case g.misses > maxMisses: // one look too many did not find it
 		return

@@ -61,7 +61,7 @@ func TestTheWholeFrameTellsOfNoSecondThing(t *testing.T) {
 }
 
 func TestAStandingTrackIsCarriedBetweenLooks(t *testing.T) {
-	w := newWatched(Config{UpdateEvery: time.Hour})
+	w := newWatched(Config{UpdateEvery: time.Hour, Stationary: time.Hour})
 	for range 4 {
 		w.play(tileHere, boxAt(1200))
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // MaxMasks of a camera.
-const MaxMasks = 64
+const MaxMasks = bus.MaxMasks
 
 const (
 	maxLabels = 256 // of a zone, line or scene

@@ -39,6 +39,8 @@ type target struct {
 	told      time.Time // of the last start or update
 	anchored  bus.Box   // where it was seen since
 	since     time.Time
+	rest      rest
+	shot      shot
 	visit     *visit
 }
 
@@ -131,7 +133,7 @@ func (t *Tracker) advance(now time.Time) {
 		}
 		g.predict(dt)
 		g.predicted = g.box(0)
-		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since} {
+		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since, &g.rest.since} {
 			if past.After(now) {
 				*past = now
 			}
@@ -240,6 +242,7 @@ func (t *Tracker) take(g *target, o *bus.Object) {
 	g.correct(o.Box)
 	g.object = *o
 	g.anchor(t.now)
+	g.rest.see(o.Box, t.now, t.cfg.Stationary)
 	g.hits++
 	g.misses, g.blind = 0, 0
 	g.best = max(g.best, o.Score)
@@ -287,23 +290,31 @@ func (t *Tracker) tell() {
 		if g.hits < t.cfg.MinHits || g.misses > 0 && !g.unlooked {
 			continue
 		}
-		switch {
-		case g.unlooked:
+		if g.unlooked {
 			t.carry(g)
 			continue
+		}
+		best := t.judge(g)
+		switch {
 		case g.id == 0:
 			t.lastID++
 			g.id = t.lastID
 			t.event(bus.EventStart, g)
-		case t.now.Sub(g.told) >= t.cfg.UpdateEvery:
+		case t.hasNews(g):
 			t.event(bus.EventUpdate, g)
 		}
 		t.observe(g)
 		t.out = append(t.out, bus.TrackObject{
-			Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame), Zones: g.visit.zones,
+			Object: g.object, TrackID: g.id, Predicted: atEdge(g.box(t.step), t.frame), Zones: g.visit.zones, Rest: g.rest.message(), Best: best,
 		})
 	}
 	slices.SortFunc(t.out, func(a, b bus.TrackObject) int { return cmp.Compare(a.TrackID, b.TrackID) })
+}
+
+// hasNews tells whether an update is due: when a track becomes stationary or is no longer, and now and then while it is not. What
+// is parked has none, and what trembles between the two turns at most twice in Config.Stationary.
+func (t *Tracker) hasNews(g *target) bool {
+	return g.rest.stationary != g.rest.told || !g.rest.stationary && t.now.Sub(g.told) >= t.cfg.UpdateEvery
 }
 
 // End ends every track and returns the events of it, valid until the next call. The tracker may be used on: ids go on.
@@ -333,8 +344,9 @@ func (t *Tracker) end(over func(*target) bool) {
 
 // event tells of a target's start, update or end.
 func (t *Tracker) event(kind bus.EventType, g *target) {
-	g.told = t.now
-	t.happened(kind, g)
+	g.told, g.rest.told = t.now, g.rest.stationary
+	best := g.shot.Best
+	t.happened(kind, g).Best = &best
 }
 
 // happened tells of a target as it was last seen: time, frame and box belong together, also at its end. The event may be
@@ -343,7 +355,7 @@ func (t *Tracker) happened(kind bus.EventType, g *target) *bus.Event {
 	box := g.object.Box
 	t.events = append(t.events, bus.Event{
 		Schema: bus.SchemaEvent, Type: kind, Camera: t.camera, Session: t.session, Seq: g.seenSeq, CapturedAt: g.seen,
-		Label: g.object.Label, TrackID: g.id, StartedAt: g.started, Score: g.best, Box: &box,
+		Label: g.object.Label, TrackID: g.id, StartedAt: g.started, Score: g.best, Box: &box, Rest: g.rest.message(),
 	})
 	return &t.events[len(t.events)-1]
 }

@@ -31,6 +31,7 @@ type Worker struct {
 
 	mu      sync.Mutex // protects what follows
 	scenes  map[string]Scene
+	notices map[string]*notice // by camera with a scene
 	cameras map[string]*camera
 	stats   Stats
 	said    time.Time // when a failure was logged
@@ -58,7 +59,7 @@ type camera struct {
 
 // NewWorker makes a worker; Run makes it work. The zero Config has all defaults.
 func NewWorker(conn *bus.Conn, cfg Config, log *slog.Logger) *Worker {
-	return &Worker{conn: conn, cfg: cfg.withDefaults(), log: log, ledger: newLedger(conn, log), cameras: map[string]*camera{}}
+	return &Worker{conn: conn, cfg: cfg.withDefaults(), log: log, ledger: newLedger(conn, log), notices: map[string]*notice{}, cameras: map[string]*camera{}}
 }
 
 // SetScenes says what places in the pictures of cameras mean, by the camera's name, from now on; a camera without a scene has
@@ -75,12 +76,26 @@ func (w *Worker) SetScenes(ctx context.Context, scenes map[string]Scene) error {
 	before := w.scenes
 	w.scenes = maps.Clone(scenes)
 	w.ledger.follow(scenes)
-	for name, c := range w.cameras {
-		if !reflect.DeepEqual(before[name], scenes[name]) {
+	for name := range changed(before, scenes) {
+		w.notify(ctx, name, false)
+		if c := w.cameras[name]; c != nil {
 			w.tell(ctx, c.tracker.SetScene(scenes[name]))
 		}
 	}
 	return nil
+}
+
+// changed gives the cameras whose scenes differ.
+func changed(before, after map[string]Scene) map[string]bool {
+	names := map[string]bool{}
+	for _, scenes := range [...]map[string]Scene{before, after} {
+		for name := range scenes {
+			if !reflect.DeepEqual(before[name], after[name]) {
+				names[name] = true
+			}
+		}
+	}
+	return names
 }
 
 // Run works until ctx ends; then it takes what is still on its way, and ends every track and tells of it. It fails at once
@@ -91,6 +106,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	publish := context.WithoutCancel(ctx)
 	defer w.keepCounts(ctx)()
+	w.sweep(publish, time.Now())
 	sub, err := w.conn.SubscribeDetections("*", func(d *bus.Detections) { w.take(publish, d, time.Now()) })
 	if err != nil {
 		return fmt.Errorf("track: %w", err)
@@ -209,10 +225,11 @@ func (w *Worker) makeRoom(ctx context.Context) {
 	delete(w.cameras, oldest)
 }
 
-// sweep ends the tracks of cameras that fell silent, and forgets those that stay so.
+// sweep tells of scenes where it is time to, ends the tracks of cameras that fell silent, and forgets those that stay so.
 func (w *Worker) sweep(ctx context.Context, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.announceDue(ctx, now)
 	for name, c := range w.cameras {
 		silent := now.Sub(c.heard)
 		if silent > w.cfg.Lost+sweepEvery {
@@ -249,10 +266,12 @@ func (w *Worker) publish(ctx context.Context, d *bus.Detections, tracks []bus.Tr
 
 func (w *Worker) tell(ctx context.Context, events []bus.Event) {
 	for i := range events {
-		if e := &events[i]; e.Type == bus.EventLineCross {
+		e := &events[i]
+		if e.Type == bus.EventLineCross {
 			e.Counts = w.ledger.count(e.Camera, e.Line, e.Direction)
+			w.notify(ctx, e.Camera, true)
 		}
-		if err := w.conn.PublishEvent(ctx, &events[i]); err != nil {
+		if err := w.conn.PublishEvent(ctx, e); err != nil {
 			w.failed(err)
 			continue
 		}

@@ -183,6 +183,17 @@ type TrackObject struct {
 	Carried bool `json:"carried,omitempty"`
 	// Zones are the names of those that it has entered and not left; a carried object keeps its own.
 	Zones []string `json:"zones,omitempty"`
+	// Best says that this frame has the best look at it so far: it is the one to keep a picture of.
+	Best bool `json:"best,omitempty"`
+	Rest
+}
+
+// Rest says that a track stands still; zero where it does not, or not for long enough yet.
+type Rest struct {
+	Stationary bool `json:"stationary,omitempty"`
+	// MotionlessSince is the capture time of the first frame in which it was seen in this place.
+	MotionlessSince time.Time `json:"motionless_since,omitzero"`
+	MotionlessCount int       `json:"motionless_count,omitempty"` // frames in which it was seen there since
 }
 
 // EventType says what happened.
@@ -249,6 +260,17 @@ type Event struct {
 	Direction Direction `json:"direction,omitempty"`
 	// Counts are the line's totals, this crossing included; nil while those of former processes could not be read.
 	Counts *Totals `json:"counts,omitempty"`
+	// Best is the best look at the track so far, of a start, update or end.
+	Best *Best `json:"best,omitempty"`
+	Rest
+}
+
+// Best is the frame of the event's session that shows a track best: surely, large, and whole.
+type Best struct {
+	Seq        uint64    `json:"seq"`
+	CapturedAt time.Time `json:"captured_at"`
+	Box        Box       `json:"box"`
+	Score      float32   `json:"score"`
 }
 
 // Counts are the totals of all lines of a camera. The newest message of each camera is kept for ever.

@@ -19,14 +19,18 @@ import (
 func someTracks() *Tracks {
 	return &Tracks{
 		Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Clock: ClockFile, Frame: Size{640, 480}, Model: "m@01234567",
-		Objects: []TrackObject{{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true, []string{"yard", "door"}}},
+		Objects: []TrackObject{
+			{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true, []string{"yard", "door"}, true, Rest{true, captured, 25}},
+			{Object: Object{Label: "car"}, TrackID: 13},
+		},
 	}
 }
 
 func someEvent() *Event {
 	return &Event{
 		Type: EventEnd, Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Label: "traffic light", TrackID: 12,
-		StartedAt: captured.Add(-time.Second), Score: 0.9, Box: &Box{1, 2, 3, 4},
+		StartedAt: captured.Add(-time.Second), Score: 0.9, Box: &Box{1, 2, 3, 4}, Rest: Rest{true, captured, 25},
+		Best: &Best{6, captured, Box{1, 2, 3, 4}, 0.8},
 	}
 }
 
@@ -48,6 +52,15 @@ func someLeaving() *Event {
 
 func someCounts() *Counts {
 	return &Counts{Camera: "gate", At: captured, Lines: map[string]Totals{"door": {In: 3, Out: 1}, "back": {}}}
+}
+
+func someScene() *Scene {
+	triangle := []Point{{0, 0.5}, {1, 0.5}, {0.5, 1}}
+	return &Scene{
+		Camera: "gate", At: captured, Zones: []SceneZone{{Name: "yard", Coordinates: triangle, Labels: []string{"person"}}, {Name: "all", Coordinates: triangle}},
+		Lines: []SceneLine{{Name: "door", Coordinates: [2]Point{{0.5, 1}, {0.5, 0}}, Counts: &Totals{In: 1 << 63}}, {Name: "new"}},
+		Masks: []SceneMask{{Coordinates: triangle}},
+	}
 }
 
 func compiled(t *testing.T, name string) *jsonschema.Schema {
@@ -94,6 +107,8 @@ func TestPublishedMessagesMatchTheirSchemas(t *testing.T) {
 		{"event", "sightline.events.gate.camera.camera_offline", c.PublishEvent(t.Context(), offline)},
 		{"event", "sightline.events.gate.traffic_light.line_cross", c.PublishEvent(t.Context(), someCrossing())},
 		{"event", "sightline.events.gate.traffic_light.zone_leave", c.PublishEvent(t.Context(), someLeaving())},
+		{"scene", "sightline.scene.gate", c.PublishScene(t.Context(), someScene())},
+		{"scene", "sightline.scene.gate", c.PublishScene(t.Context(), &Scene{Camera: "gate", At: captured})},
 		{"status", "sightline.status.ingest.gate", c.PublishStatus(t.Context(), someStatus())},
 		{"status", "sightline.status.detect.host-1", c.PublishStatus(t.Context(), &Status{Role: "detect", ID: "host-1", State: "running", At: captured})},
 		{"status", "sightline.status.detect.host-2", c.PublishStatus(t.Context(), &Status{
@@ -171,6 +186,12 @@ func TestEventsOfPlacesAreChecked(t *testing.T) {
 		`"type":"zone_enter","zone":"yard"`: true, `"type":"zone_leave","zone":"yard","dwell_ms":0`: true, `"type":"zone_enter"`: false,
 		`"type":"zone_leave"`: false, `"type":"zone_enter","zone":"a.b"`: false, `"type":"zone_leave","zone":"yard","dwell_ms":-1`: false,
 		`"type":"line_cross","line":"door","direction":"in"`: true, `"type":"line_cross","line":"door"`: false,
+		`"type":"update","stationary":true,"motionless_since":"2026-02-03T10:11:12Z","motionless_count":3`: true,
+		`"type":"end","best":{"seq":1,"captured_at":"2026-02-03T10:11:12Z","box":[1,2,3,4],"score":0.5}`:   true,
+		`"type":"end","best":{"seq":1,"captured_at":"2026-02-03T10:11:12Z","box":[1,2,3,4],"score":1.5}`:   false,
+		`"type":"end","best":{"seq":1,"captured_at":"2026-02-03T10:11:12Z","box":[1,2,3],"score":0.5}`:     false,
+		`"type":"end","best":{"seq":1,"captured_at":"2026","box":[1,2,3,4],"score":0.5}`:                   false,
+		`"type":"update","motionless_since":"yesterday"`:                                                   false, `"type":"update","motionless_count":-1`: false, `"type":"update","stationary":1`: false,
 		`"type":"line_cross","direction":"in"`: false, `"type":"line_cross","line":"a b","direction":"in"`: false,
 		`"type":"line_cross","line":"door","direction":"up"`:                                    false,
 		`"type":"line_cross","line":"door","direction":"out","counts":{"in":1,"out":2}`:         true,
@@ -194,6 +215,46 @@ func TestEventsOfPlacesAreChecked(t *testing.T) {
 		if c := tracks.complete(); c.Validate() == nil {
 			t.Errorf("zones %q are accepted", zones)
 		}
+	}
+}
+
+// TestScenesAreChecked: the parser and the schema refuse the same.
+func TestScenesAreChecked(t *testing.T) {
+	const good = `{"schema":"sightline.scene/1","camera":"gate","at":"2026-02-03T10:11:12Z","zones":[{"name":"yard","coordinates":[[0,0],[1,0],[1,1]],
+		"labels":["person"]}],"lines":[{"name":"door","coordinates":[[0.5,1],[0.5,0]],"counts":{"in":1,"out":2}}],"masks":[{"coordinates":[[0,0],[0,1],[1,1]]}],"later":1}`
+	schema := compiled(t, "scene")
+	for _, c := range [][2]string{
+		{"", ""}, {`"gate"`, `"a.b"`}, {`scene/1`, `scene/2`}, {`"yard"`, `"a b"`}, {`"door"`, `""`}, {`[1,1]],
+		"labels"`, `[1,1.5]],"labels"`}, {`[[0,0],[1,0],[1,1]]`, `[[0,0],[1,0]]`}, {`[0.5,0]]`, `[0.5,0],[0,0]]`}, {`,[0.5,0]]`, `]`}, {`[0.5,1]`, `[0.5]`},
+		{`[0.5,1]`, `[0.5,1,2]`}, {`["person"]`, `[""]`}, {`"in":1`, `"in":-1`}, {`[{"coordinates":[[0,0],[0,1],[1,1]]}]`, `null`}, {`"zones":`, `"areas":`},
+		{`[[0,0],[0,1],[1,1]]`, `[` + strings.Repeat("[0,1],", MaxCorners) + `[1,1]]`},
+	} {
+		text := strings.Replace(good, c[0], c[1], 1)
+		_, err := ParseScene([]byte(text))
+		doc, parseErr := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		if parseErr != nil {
+			t.Fatal(parseErr)
+		}
+		if valid := schema.Validate(doc) == nil; (err == nil) != (c[0] == "") || valid != (err == nil) {
+			t.Errorf("%s instead of %s: parser says %v, schema %v", c[1], c[0], err, valid)
+		}
+	}
+}
+
+// TestSceneArrives as it was sent.
+func TestSceneArrives(t *testing.T) {
+	c := connect(t, Config{Server: newBroker(t, "")})
+	came := make(chan *Scene, 1)
+	sub, err := c.SubscribeScenes("*", func(s *Scene) { came <- s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	if err := c.PublishScene(t.Context(), someScene()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := <-came, someScene().complete(); !reflect.DeepEqual(*got, want) {
+		t.Errorf("%+v came, want %+v", *got, want)
 	}
 }
 
@@ -241,16 +302,16 @@ func TestAsyncAPI(t *testing.T) {
 	for channel, address := range map[string]string{
 		"frames": s.Frames("{camera}"), "detections": s.Detections("{camera}"), "tracks": s.Tracks("{camera}"),
 		"events": "sightline.events.{camera}.{label}.{type}", "status": s.Status("{role}", "{id}"),
-		"counts": s.Counts("{camera}"),
+		"counts": s.Counts("{camera}"), "scene": s.Scene("{camera}"),
 	} {
 		if got := doc.Channels[channel].Address; got != address {
 			t.Errorf("channel %s has the address %q, want %q", channel, got, address)
 		}
 	}
-	if !strings.HasPrefix(doc.AsyncAPI, "3.") || len(doc.Channels) != 6 {
+	if !strings.HasPrefix(doc.AsyncAPI, "3.") || len(doc.Channels) != 7 {
 		t.Errorf("version %s, %d channels", doc.AsyncAPI, len(doc.Channels))
 	}
-	for _, name := range []string{"detections", "tracks", "event", "status", "counts"} {
+	for _, name := range []string{"detections", "tracks", "event", "status", "counts", "scene"} {
 		if got := doc.Components.Messages[name].Payload.Schema["$ref"]; got != "./"+name+".json" || Schema(name) == nil {
 			t.Errorf("message %s refers to %q", name, got)
 		}
@@ -275,9 +336,13 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"schema":"sightline.tracks/1","camera":"gate","objects":[{"box":[1,2,3,4]}]}`))
 	f.Add([]byte(`{"schema":"sightline.event/1","type":"zone_leave","zone":"z","dwell_ms":1,"camera":"gate","captured_at":"2026-02-03T10:11:12Z","label":"person"}`))
 	f.Add([]byte(`{"schema":"sightline.counts/1","camera":"gate","at":"2026-02-03T10:11:12Z","lines":{"door":{"in":1,"out":18446744073709551615}}}`))
+	f.Add([]byte(`{"schema":"sightline.scene/1","camera":"gate","at":"2026-02-03T10:11:12Z","zones":[],"masks":[],"lines":[{"name":"a","coordinates":[[0,0],[1,1]]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if m, err := ParseCounts(data); err == nil && m.Validate() != nil {
 			t.Error("invalid counts")
+		}
+		if m, err := ParseScene(data); err == nil && m.Validate() != nil {
+			t.Error("invalid scene")
 		}
 		if m, err := ParseDetections(data); err == nil && m.Validate() != nil {
 			t.Error("invalid detections")

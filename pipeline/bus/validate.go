@@ -110,8 +110,25 @@ func (t *Tracks) Validate() error {
 		v.box(i, t.Objects[i].Predicted)
 		v.that(t.Objects[i].TrackID > 0, "object %d: track_id must not be 0", i)
 		v.zones(i, t.Objects[i].Zones)
+		v.rest(&t.Objects[i].Rest)
 	}
 	return v.err
+}
+
+func (v *validator) rest(r *Rest) {
+	if !r.MotionlessSince.IsZero() {
+		v.check(validateTime("motionless_since", r.MotionlessSince))
+	}
+	v.that(r.MotionlessCount >= 0, "motionless_count %d: must not be negative", r.MotionlessCount)
+}
+
+func (v *validator) best(b *Best) {
+	if b == nil {
+		return
+	}
+	v.check(validateTime("best.captured_at", b.CapturedAt))
+	v.that(b.Score >= 0 && b.Score <= 1, "best.score %v: must be between 0 and 1", b.Score)
+	v.box(0, b.Box)
 }
 
 func (v *validator) zones(i int, names []string) {
@@ -141,6 +158,8 @@ func (e *Event) Validate() error {
 	}
 	v.text("cause", e.Cause, maxCause)
 	v.place(e)
+	v.rest(&e.Rest)
+	v.best(e.Best)
 	return v.err
 }
 
@@ -220,6 +239,9 @@ func (e *Event) complete() Event {
 	m.Schema, m.CapturedAt = SchemaEvent, e.CapturedAt.UTC()
 	if !m.StartedAt.IsZero() {
 		m.StartedAt = m.StartedAt.UTC()
+	}
+	if !m.MotionlessSince.IsZero() {
+		m.MotionlessSince = m.MotionlessSince.UTC()
 	}
 	return m
 }

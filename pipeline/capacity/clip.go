@@ -19,10 +19,9 @@ const (
 
 // clip is some coded video in memory.
 type clip struct {
-	name          string
-	width, height int
-	parameters    *decode.Parameters
-	units         [][]byte // access units
+	name       string
+	parameters *decode.Parameters
+	units      [][]byte // access units
 }
 
 // clipsOf reads the source, or makes video in the sizes that cameras have.

@@ -12,7 +12,8 @@ import (
 
 var (
 	gate = camera{Name: "gate", State: "online", Width: 3840, Height: 2160, FPS: 12.5, DetectionFPS: 11.24, LatencyMS: 48.4, Objects: 5,
-		Counts: map[string]int{"person": 4, "car": 1}, Dropped: 1234, Viewers: 1}
+		Counts: map[string]int{"person": 4, "car": 1}, Dropped: 1234, Viewers: 1,
+		Zones: []zone{{"yard", new(3)}, {"far", nil}}, Lines: []line{{"door", map[string]int{"in": 12, "out": 1009}}, {"new", nil}}}
 	lobby = camera{Name: "lobby", State: "connecting", Counts: map[string]int{}}
 	hall  = camera{Name: "hall", State: "online", Width: 768, Height: 432, FPS: 25, DetectionFPS: 25, LatencyMS: 31, Counts: map[string]int{}}
 	yard  = camera{Name: "yard", State: "offline", Cause: `dial 192.0.2.7:554: <img src=x onerror=alert(1)> refused`, LatencyMS: 2310, Counts: map[string]int{}}
@@ -51,6 +52,11 @@ func TestVideoPlaysWithItsFigures(t *testing.T) {
 		tile("yard") + `.dataset.state`: "offline", `document.getElementById("summary").textContent`: "2 of 4 online · 5 objects",
 		`[...document.querySelectorAll("article")].map((a) => a.dataset.camera).join()`: "gate,hall,lobby,yard",
 		tile("gate") + `.querySelector('[data-label="person"]').dataset.count`:          "4",
+		tile("gate") + `.querySelector('[data-zone="yard"]').textContent`:               "yard 3",
+		tile("gate") + `.querySelector('[data-zone="far"]').textContent`:                "far –",
+		tile("gate") + `.querySelector('[data-line="door"]').textContent`:               "door in 12 out 1,009",
+		tile("gate") + `.querySelector('[data-line="new"]').textContent`:                "new in – out –",
+		tile("hall") + `.querySelector(".places").textContent`:                          "",
 	} {
 		if got := ask[string](b, expression); got != want {
 			t.Errorf("%s is %q, not %q", expression, got, want)

@@ -38,8 +38,20 @@ type camera struct {
 	LatencyMS    float64        `json:"latency_ms"`
 	Objects      int            `json:"objects"`
 	Counts       map[string]int `json:"counts"`
+	Zones        []zone         `json:"zones"`
+	Lines        []line         `json:"lines"`
 	Dropped      uint64         `json:"dropped"`
 	Viewers      int            `json:"viewers"`
+}
+
+type zone struct {
+	Name    string `json:"name"`
+	Objects *int   `json:"objects"`
+}
+
+type line struct {
+	Name   string         `json:"name"`
+	Counts map[string]int `json:"counts"`
 }
 
 // station serves the page, a list of cameras, and a clip as the video of each of them: the routes that the page needs.

@@ -42,13 +42,13 @@ func TestAccuracyIsThatOfTheReference(t *testing.T) {
 }
 
 // TestShippedModelHoldsItsAccuracy: what its card promises, within what another processor's rounding does; pictures are looked at without
-// padding, and tiles of 4K pictures together.
+// padding.
 func TestShippedModelHoldsItsAccuracy(t *testing.T) {
 	shipped := filepath.Join("..", "..", "models", "yolox-nano-int8.onnx")
 	for data, c := range map[string]struct {
 		tiles bus.Policy
 		least float64
-	}{"coco-dev": {bus.PolicyOff, 0.285}, "coco-4k": {bus.PolicyGrid, 0.258}} {
+	}{"coco-dev": {bus.PolicyOff, 0.285}, "coco-4k": {bus.PolicyGrid, 0.272}} {
 		t.Run(data, func(t *testing.T) {
 			if a := measure(t, shipped, shared(t, data), c.tiles); a.AP < c.least {
 				t.Errorf("AP %.4f, want %.3f", a.AP, c.least)

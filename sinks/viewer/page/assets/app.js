@@ -229,6 +229,7 @@ class Tile {
     this.set("dropped", whole(camera.dropped));
     this.set("viewers", whole(camera.viewers));
     this.counts(Object.entries(camera.counts ?? {}), state === "online");
+    this.places(list(camera.zones), list(camera.lines));
     if (before && before !== state) find("news").textContent = `${this.name} is ${state}`;
     if (before !== state && state === "online") this.player.hurry();
     if (!this.player.wanted) this.playback("idle", "");
@@ -243,6 +244,16 @@ class Tile {
     if (list.dataset.key === key) return;
     list.dataset.key = key;
     list.replaceChildren(...(entries.length ? entries.map(chip) : [nothing(online)]));
+  }
+
+  // places shows how many are in each zone and how often each line was crossed.
+  places(zones, lines) {
+    const field = this.field("places");
+    const key = JSON.stringify([zones, lines]);
+    if (field.dataset.key === key) return;
+    field.dataset.key = key;
+    field.hidden = !zones.length && !lines.length;
+    field.replaceChildren(...zones.map(zoneChip), ...lines.map(lineChip));
   }
 
   // steer starts and stops the video: it plays while somebody can see it and the camera is not known to be away.
@@ -276,6 +287,31 @@ function chip([label, count]) {
   return item;
 }
 
+function zoneChip({ name, objects }) {
+  const item = place("zone", name);
+  item.append(name, " ", bold(whole(objects)));
+  return item;
+}
+
+function lineChip({ name, counts }) {
+  const item = place("line", name);
+  item.append(name, " in ", bold(whole(counts?.in)), " out ", bold(whole(counts?.out)));
+  return item;
+}
+
+function place(kind, name) {
+  const item = document.createElement("li");
+  item.className = kind;
+  item.dataset[kind] = name;
+  return item;
+}
+
+function bold(text) {
+  const element = document.createElement("b");
+  element.textContent = text;
+  return element;
+}
+
 function nothing(online) {
   const item = document.createElement("li");
   item.className = "none";
@@ -283,6 +319,7 @@ function nothing(online) {
   return item;
 }
 
+const list = (value) => (Array.isArray(value) ? value : []);
 const whole = (n) => (Number.isFinite(n) ? n.toLocaleString("en") : "–");
 const rate = (n) => (Number.isFinite(n) && n > 0 ? `${n.toFixed(n < 99.95 ? 1 : 0)} fps` : "–");
 const span = (ms) => (!(ms > 0) ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
