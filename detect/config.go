@@ -15,8 +15,9 @@ import (
 type Config struct {
 	Model         string            // path of an .onnx file, with or without a card beside it
 	Library       string            // path of libonnxruntime.so; "": looked for, see onnx.FindLibrary
-	Device        string            // "cpu" or ""
-	Workers       int               // sessions; 0: one per processor
+	Devices       []string          // see onnx.ParseDevice; the first that can be used is; empty: cpu
+	Fallback      string            // why a device that was preferred is not used, for those who ask; see Settle
+	Workers       int               // sessions; 0: one per processor, and two on another device
 	Threads       int               // of each session; 0: one
 	MaxBatch      int               // regions that go through the network together; 0 and 1: no batching
 	MaxQueueDelay time.Duration     // how long a batch that is not full may wait
@@ -25,6 +26,11 @@ type Config struct {
 	OneShape      bool              // all is looked at in the model's own shape: for comparison
 	Labels        []string          // labels to report; empty: all that the model knows
 	Filters       map[string]Filter // by label
+	// Shared says that Labels and Filters are those of several models: labels that this one does not have are passed over.
+	Shared bool
+
+	patience   time.Duration // least limit of a run; 0: leastPatience
+	checkEvery time.Duration // how often sessions are checked; 0: checkEvery
 }
 
 // Defaults of Config.
@@ -56,10 +62,10 @@ func (c Config) validate(labels []string) error {
 	that(c.Score >= 0 && c.Score <= 1, "min_score %g: must be 0 to 1", c.Score)
 	that(c.IoU >= 0 && c.IoU <= 1, "iou %g: must be 0 to 1", c.IoU)
 	for _, label := range c.Labels {
-		that(slices.Contains(labels, label), "objects.track: the model has no label %.60q", label)
+		that(c.Shared || slices.Contains(labels, label), "objects.track: the model has no label %.60q", label)
 	}
 	for label, f := range c.Filters {
-		that(slices.Contains(labels, label), "objects.filters: the model has no label %.60q", label)
+		that(c.Shared || slices.Contains(labels, label), "objects.filters: the model has no label %.60q", label)
 		that(f.MinScore >= 0 && f.MinScore <= 1, "objects.filters.%s.min_score %g: must be 0 to 1", label, f.MinScore)
 		that(f.MinArea >= 0 && f.MaxArea >= 0, "objects.filters.%s: areas must not be negative", label)
 	}

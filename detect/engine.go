@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"time"
 
@@ -20,14 +19,18 @@ var ErrStale = errors.New("the picture was taken back by its owner")
 
 // Engine runs one model on all processors. It is safe for concurrent use.
 type Engine struct {
-	spec    models.Spec
-	model   string   // its id
-	filters []Filter // by class
-	lanes   int
-	packer  packer
-	jobs    chan job // unbuffered: waiting frames take turns, look by look
-	frames  sync.Pool
-	running sync.WaitGroup
+	spec   models.Spec
+	model  string // its id
+	device string // that it runs on
+	// fallback says why it is not the first one that was asked for, "" where it is.
+	fallback string
+	filters  []Filter // by class
+	lanes    int
+	packer   packer
+	health   *health
+	jobs     chan job // unbuffered: waiting frames take turns, look by look
+	frames   sync.Pool
+	running  sync.WaitGroup
 }
 
 // Look is a frame to be looked at.
@@ -66,31 +69,39 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	if err := cfg.validate(spec.Labels); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
-	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: make(chan job)}
+	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: make(chan job), health: newHealth(log)}
+	if cfg, err = Settle(cfg, log); err != nil {
+		return nil, err
+	}
+	e.device, e.fallback = cfg.device(), cfg.Fallback
 	if e.lanes = cfg.Workers; e.lanes == 0 {
-		e.lanes = runtime.GOMAXPROCS(0)
+		e.lanes = defaultWorkers(e.device)
 	}
 	e.packer.shapes = shapesOf(spec)
-	if cfg.OneShape {
+	if cfg.OneShape || !anyShape(e.device) {
 		e.packer.shapes = e.packer.shapes[:1]
 	}
+	e.health.lanes.Store(int64(e.lanes))
 	for i := range e.lanes {
 		l, err := e.openLane(cfg, i == 0, log)
 		if err != nil {
 			e.Close()
 			return nil, err
 		}
-		e.running.Go(func() { l.run(e.jobs) })
+		if !l.seat.steady && i == 0 {
+			log.Warn("the model answers the same picture otherwise each time: a session that goes wrong is noticed by failures alone", "model", spec.ID())
+		}
+		e.running.Go(func() { l.run(e.jobs, cfg.every()*time.Duration(i+1)/time.Duration(e.lanes)) })
 	}
 	e.frames.New = func() any { return newFrame(cfg.iou(), e.packer) }
 	log.Info("model loaded", "model", spec.ID(), "family", spec.Family, "input", fmt.Sprintf("%dx%d", spec.Width, spec.Height),
-		"labels", len(spec.Labels), "facts", spec.Source, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
+		"labels", len(spec.Labels), "facts", spec.Source, "device", e.device, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
 	return e, nil
 }
 
 // openLane makes a lane. The first one finds out whether the network takes other shapes than its own.
 func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, error) {
-	l, err := openLane(cfg, e.spec, e.packer.shapes)
+	l, err := openLane(cfg, e.spec, e.packer.shapes, e.health)
 	if !first || len(e.packer.shapes) == 1 {
 		return l, err
 	}
@@ -98,30 +109,32 @@ func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, erro
 		if err = l.tryAnother(); err == nil {
 			return l, nil
 		}
-		err = errors.Join(err, l.session.Close())
+		l.seat.leave(nil)
 	}
 	log.Warn("all is looked at in the model's own shape", "model", e.spec.ID(), "cause", err)
 	e.packer.shapes = e.packer.shapes[:1]
-	return openLane(cfg, e.spec, e.packer.shapes)
+	return openLane(cfg, e.spec, e.packer.shapes, e.health)
 }
 
-// openLane makes a session and runs it empty, so that a model that cannot run is refused before the first frame.
-func openLane(cfg Config, spec models.Spec, shapes []shape) (*lane, error) {
+// openLane makes a session and tries it, so that a model that cannot run is refused before the first frame.
+func openLane(cfg Config, spec models.Spec, shapes []shape, h *health) (*lane, error) {
+	began := time.Now()
 	n := cfg.batch(spec)
 	session, err := onnx.Open(onnx.Options{
-		Library: cfg.Library, Model: spec.Path, Device: cfg.Device, Threads: max(1, cfg.Threads),
+		Library: cfg.Library, Model: spec.Path, Device: cfg.device(), Threads: max(1, cfg.Threads),
 		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
 		Outputs: outputs(spec, n), AnySize: len(shapes) > 1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, batch := range []int{n, 1} {
-		if err := session.Run(batch); err != nil {
-			return nil, errors.Join(fmt.Errorf("open model %s: a batch of %d: %w", cfg.Model, batch, err), session.Close())
-		}
+	l := newLane(cfg, spec, shapes, session, h)
+	if err := l.try(); err != nil {
+		l.seat.leave(nil)
+		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
-	return newLane(cfg, spec, shapes, session), nil
+	l.seat.opened = time.Since(began)
+	return l, nil
 }
 
 func outputs(spec models.Spec, batch int) []onnx.Tensor {
@@ -135,8 +148,15 @@ func outputs(spec models.Spec, batch int) []onnx.Tensor {
 // Spec describes the model.
 func (e *Engine) Spec() models.Spec { return e.spec }
 
-// Workers is the number of sessions, which is the number of looks or batches that are at work at once.
-func (e *Engine) Workers() int { return e.lanes }
+// Device is what the network runs on.
+func (e *Engine) Device() string { return e.device }
+
+// Fallback says why that is not the first device of the configuration, "" where it is.
+func (e *Engine) Fallback() string { return e.fallback }
+
+// Workers is the number of sessions, which is the number of looks or batches that are at work at once. It falls where a session is lost
+// and none can take its place, but not below one.
+func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
 
 // Pixels are those of the network's input that first looks at regions take under a policy; see Result.
 func (e *Engine) Pixels(regions []bus.Region, policy bus.Policy) int {
@@ -182,6 +202,10 @@ func (e *Engine) send(ctx context.Context, f *frame, from int) {
 			f.taken(1)
 		case <-ctx.Done():
 			f.fail(ctx.Err())
+			f.skip(len(f.looks) - i)
+			return
+		case <-e.health.failed:
+			f.fail(e.health.cause)
 			f.skip(len(f.looks) - i)
 			return
 		}

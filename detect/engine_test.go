@@ -208,7 +208,7 @@ func TestFiltersDropWhatIsNotWanted(t *testing.T) {
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for want, c := range map[string]Config{
 		"workers": {Workers: -1}, "max_batch_size": {MaxBatch: 1 << 20}, "max_queue_delay": {MaxQueueDelay: -1}, "min_score": {Score: 2},
-		"objects.track": {Labels: []string{"unicorn"}}, "objects.filters": {Filters: map[string]Filter{"unicorn": {}}}, "cpu": {Device: "abacus"},
+		"objects.track": {Labels: []string{"unicorn"}}, "objects.filters": {Filters: map[string]Filter{"unicorn": {}}}, "must be cpu": {Devices: []string{"abacus"}},
 	} {
 		c.Model = filepath.Join("testdata", "tiny.onnx")
 		if e, err := Open(c, silent); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sightline/sightline/detect/onnx"
@@ -14,7 +16,9 @@ import (
 type lane struct {
 	cfg       Config
 	spec      models.Spec
+	health    *health
 	session   *onnx.Session
+	seat      seat // of the session, which runs by it alone
 	letterbox *picture.Letterboxer
 	shapes    []shape
 	inputs    []*input // by shape; nil where none was needed yet
@@ -32,13 +36,13 @@ type item struct {
 	prepare   time.Duration
 }
 
-func newLane(cfg Config, spec models.Spec, shapes []shape, session *onnx.Session) *lane {
+func newLane(cfg Config, spec models.Spec, shapes []shape, session *onnx.Session, h *health) *lane {
 	n := cfg.batch(spec)
 	l := spec.Layout
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	made := &lane{
-		cfg: cfg, spec: spec, session: session, shapes: shapes, inputs: make([]*input, len(shapes)), maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
+		cfg: cfg, spec: spec, health: h, session: session, seat: seat{runner: startRunner(session)}, shapes: shapes, inputs: make([]*input, len(shapes)), maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
 		letterbox: picture.NewLetterboxer(picture.Layout{RGB: l.RGB, Scale: l.Scale, Centre: l.Centre, Fill: l.Fill}),
 		items:     make([]item, 0, n),
 	}
@@ -58,17 +62,33 @@ func (l *lane) tryAnother() error {
 	if err != nil {
 		return err
 	}
-	err = in.Run(1)
-	return err
+	return l.seat.run(in.Binding, 1, openPatience)
 }
 
-// run works until jobs are closed.
-func (l *lane) run(jobs <-chan job) {
-	defer l.session.Close() //nolint:errcheck // frees memory; nobody is left to tell
-	for first := range jobs {
-		l.take(first)
-		l.gather(jobs)
-		l.infer()
+// run works until jobs are closed or the lane is lost. The canary's first turn comes after some time, that of each lane after another.
+func (l *lane) run(jobs <-chan job, firstCheck time.Duration) {
+	defer l.close()
+	l.seat.check = time.NewTimer(firstCheck)
+	defer l.seat.check.Stop()
+	for !l.lost() {
+		select {
+		case first, ok := <-jobs:
+			if !ok {
+				return
+			}
+			l.take(first)
+			l.gather(jobs)
+			l.infer()
+		case <-l.seat.check.C:
+			l.checkUp()
+		}
+	}
+}
+
+// close frees the session, if there is one.
+func (l *lane) close() {
+	if !l.lost() {
+		l.seat.close()
 	}
 }
 
@@ -101,15 +121,14 @@ func (l *lane) take(j job) {
 		return
 	}
 	look := &f.looks[j.look]
-	in, err := l.inputOf(look.shape)
-	if err != nil {
-		f.fail(err)
-		f.skip(1)
-		return
-	}
-	if in != l.input {
-		l.infer()
-		l.input = in
+	if l.input == nil || l.input.shape != l.shapes[look.shape] {
+		l.infer() // which may replace the session
+		var err error
+		if l.input, err = l.inputOf(look.shape); err != nil {
+			f.fail(err)
+			f.skip(1)
+			return
+		}
 	}
 	l.prepare(j, look.region)
 }
@@ -134,6 +153,9 @@ func (l *lane) prepare(j job, r bus.Region) {
 
 // inputOf gives the input of a shape, made when it is needed first.
 func (l *lane) inputOf(shape int) (*input, error) {
+	if l.lost() {
+		return nil, errLost
+	}
 	if l.inputs[shape] == nil {
 		s := l.shapes[shape]
 		in, err := bindInput(l.cfg, l.spec.Resized(s.width, s.height), l.session)
@@ -153,8 +175,8 @@ func (l *lane) infer() {
 	}
 	defer func() { l.items = l.items[:0] }()
 	started := time.Now()
-	err := l.input.Run(n)
-	if err != nil && n > 1 {
+	err := l.seat.run(l.input.Binding, n, l.patience(l.input))
+	if err != nil && n > 1 && !errors.Is(err, errHung) {
 		l.inferEach()
 		return
 	}
@@ -162,19 +184,30 @@ func (l *lane) infer() {
 	for i := range l.items {
 		l.finish(&l.items[i], l.input.outputsOf(i), share, err)
 	}
+	l.mind(err)
 }
 
-// inferEach runs the items of a failed batch one by one, so that a bad one fails alone.
+// inferEach runs the items of a failed batch one by one, so that a bad one fails alone. When one hangs, what follows goes to the session
+// that takes the place.
 func (l *lane) inferEach() {
+	given, shape := l.input, slices.Index(l.shapes, l.input.shape)
 	for i := range l.items {
 		started := time.Now()
-		if i > 0 {
-			copy(l.input.item(0), l.input.item(i))
+		in, err := l.inputOf(shape)
+		if err != nil {
+			l.finish(&l.items[i], nil, 0, err)
+			continue
 		}
-		err := l.input.Run(1)
-		l.finish(&l.items[i], l.input.outputsOf(0), time.Since(started), err)
+		l.input = in
+		copy(in.item(0), given.item(i))
+		err = l.seat.run(in.Binding, 1, l.patience(in))
+		l.finish(&l.items[i], in.outputsOf(0), time.Since(started), err)
+		l.mind(err)
 	}
 }
+
+// errLost is the end of frames whose lane has no session any more.
+var errLost = errors.New("the session is lost")
 
 // finish decodes the outputs of an item and gives its frame what was found. Decoding counts as inference: it is the network's tail.
 func (l *lane) finish(it *item, outputs [][]float32, infer time.Duration, err error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -31,6 +32,9 @@ const layoutRounds = 2
 func MeasureLayouts(ctx context.Context, cfg Config, each time.Duration, progress func(done, total int)) ([]Layout, error) {
 	spec, err := models.Load(cfg.Model)
 	if err != nil {
+		return nil, err
+	}
+	if cfg, err = Settle(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
 	layouts := layouts(runtime.GOMAXPROCS(0), cfg.batch(spec))
@@ -66,11 +70,11 @@ func (l *Layout) measure(ctx context.Context, cfg Config, spec models.Spec, duri
 	lanes := make([]*lane, 0, l.Workers)
 	defer func() {
 		for _, lane := range lanes {
-			lane.session.Close() //nolint:errcheck // frees memory; nobody is left to tell
+			lane.close()
 		}
 	}()
 	for range l.Workers {
-		lane, err := openLane(cfg, spec, []shape{{spec.Width, spec.Height}})
+		lane, err := openLane(cfg, spec, ownShape(spec), nil)
 		if err != nil {
 			return 0, err
 		}

@@ -70,7 +70,8 @@ func (r *reader) frame(ctx context.Context, f *bus.Frame, mine turn) {
 	err = w.conn.PublishDetections(ctx, &bus.Detections{
 		Schema: bus.SchemaDetections, Camera: f.Camera, Session: f.Session, Seq: f.Seq, CapturedAt: f.CapturedAt, Clock: f.Clock,
 		RTPTimestamp: f.RTPTimestamp, Frame: bus.Size{Width: f.Width, Height: f.Height}, Model: engine.model, Dropped: f.Dropped,
-		Tiles: tilesOf(f, result.Run),
+		Detector: w.duty.Detector,
+		Tiles:    tilesOf(f, result.Run),
 		Timing: bus.Timing{
 			Decode: ms(f.Decode), Queue: ms(pulled.Sub(f.PublishedAt)), Prepare: ms(prepared + result.Prepare),
 			Infer: ms(result.Infer), Merge: ms(result.Merge), Total: ms(time.Since(f.CapturedAt)),

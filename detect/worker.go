@@ -1,9 +1,11 @@
 package detect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"os"
 	"strings"
@@ -15,19 +17,37 @@ import (
 )
 
 const (
-	// pool is the name under which all detectors of a broker share the frames.
+	// pool is the name under which detectors share the frames.
 	pool = "detect"
 	// lastFrames is how long a worker that is told to stop still takes frames: those that were captured before.
 	lastFrames  = 300 * time.Millisecond
 	statusEvery = 5 * time.Second
+	watchEvery  = time.Second
+	// longestID is what the contract allows.
+	longestID = 64
 )
+
+// Duty says whose frames a worker takes. Workers of one detector, in any number of processes, share its frames.
+type Duty struct {
+	Detector string // its name; "": it has none, and takes frames that name none
+	Default  bool   // it takes frames that name no detector too
+}
+
+// frames lists the names in the frames that are taken.
+func (d Duty) frames() []string {
+	if d.Default && d.Detector != "" {
+		return []string{d.Detector, ""}
+	}
+	return []string{d.Detector}
+}
 
 // Worker pulls frames from the bus and publishes what the engine finds in them.
 type Worker struct {
+	duty    Duty
 	service service
 	conn    *bus.Conn
 	log     *slog.Logger
-	id      string // of this process among detectors
+	id      string // among all detectors
 	quiet   quiet
 	counts  counts
 	turns   *turns
@@ -49,8 +69,11 @@ type Stats struct {
 type counts struct{ frames, regions, pixels, objects, stale, bad, failed atomic.Uint64 }
 
 // NewWorker makes a worker; Run makes it work.
-func NewWorker(engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
-	w := &Worker{conn: conn, log: log, id: processName(), turns: newTurns(), wait: newBacklog()}
+func NewWorker(duty Duty, engine *Engine, conn *bus.Conn, log *slog.Logger) *Worker {
+	if duty.Detector != "" {
+		log = log.With("detector", duty.Detector)
+	}
+	w := &Worker{duty: duty, conn: conn, log: log, id: duty.id(), turns: newTurns(), wait: newBacklog()}
 	w.service.replace(engine)
 	return w
 }
@@ -77,8 +100,24 @@ func processName() string {
 	return fmt.Sprintf("%.48s-%d", clean, os.Getpid())
 }
 
-// Run works until ctx ends. Frames that were captured by then are still detected.
+// id tells a worker from those of other processes, and of this one: only one of them is the default.
+func (d Duty) id() string {
+	process := processName()
+	if d.Detector == "" || d.Default {
+		return process
+	}
+	if id := process + "-" + d.Detector; len(id) <= longestID {
+		return id
+	}
+	hash := fnv.New32a()
+	hash.Write([]byte(d.Detector)) //nolint:errcheck // never fails
+	return fmt.Sprintf("%.55s-%08x", process, hash.Sum32())
+}
+
+// Run works until ctx ends or the engine can do no more. Frames that were captured by then are still detected.
 func (w *Worker) Run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	mapper := bus.NewMapper()
 	defer mapper.Close() //nolint:errcheck // unmaps; nobody reads any more
 	// One frame more than there are lanes, so that none waits for the bus.
@@ -91,7 +130,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer r.close()
 		readers[i] = r
 	}
-	puller, err := w.conn.PullFrames(ctx, pool)
+	puller, err := w.conn.PullFrames(ctx, pool, w.duty.frames()...)
 	if err != nil {
 		return err
 	}
@@ -102,11 +141,29 @@ func (w *Worker) Run(ctx context.Context) error {
 		running.Go(func() { r.run(pulling, puller) })
 	}
 	running.Go(func() { w.report(ctx) })
+	running.Go(func() { w.watch(ctx, fail) })
 	running.Wait()
 	if ctx.Err() == nil {
 		return errors.New("detect: the connection to the broker was closed")
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
+}
+
+// watch ends the worker when its engine can do no more: whoever started the process shall see that, and start it again.
+func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
+	every := time.NewTicker(watchEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+			if err := w.Engine().Err(); err != nil {
+				fail(fmt.Errorf("detect: %w", err))
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // next pulls a frame as soon as lanes are about to have nothing to do, and gives it its place among those of its camera.
@@ -151,12 +208,19 @@ func (w *Worker) report(ctx context.Context) {
 }
 
 func (w *Worker) status() *bus.Status {
-	s := w.Stats()
+	s, engine := w.Stats(), w.Engine()
+	h := engine.Health()
 	return &bus.Status{
-		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", At: time.Now().UTC(),
+		Schema: bus.SchemaStatus, Role: "detect", ID: w.id, State: "running", Cause: engine.Fallback(), At: time.Now().UTC(),
 		Counters: map[string]float64{
 			"frames": float64(s.Frames), "regions": float64(s.Regions), "pixels": float64(s.Pixels), "objects": float64(s.Objects),
 			"stale": float64(s.Stale), "bad": float64(s.Bad), "failed": float64(s.Failed),
+			"sessions_hung": float64(h.Hung), "sessions_poisoned": float64(h.Poisoned), "sessions_replaced": float64(h.Replaced),
+			"sessions_abandoned": float64(h.Abandoned),
+		},
+		Detector: &bus.DetectorStatus{
+			Name: cmp.Or(w.duty.Detector, "default"), Default: w.duty.Default || w.duty.Detector == "", Model: engine.model,
+			Device: engine.Device(), Workers: engine.Workers(),
 		},
 	}
 }

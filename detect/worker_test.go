@@ -38,7 +38,7 @@ func startLanes(t *testing.T, lanes int) (*Worker, *post) {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	w := NewWorker(open(t, "tiny.onnx", func(c *Config) { c.Workers = lanes }), conn, silent)
+	w := NewWorker(Duty{}, open(t, "tiny.onnx", func(c *Config) { c.Workers = lanes }), conn, silent)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

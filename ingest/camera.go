@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sightline/sightline/pipeline/bus"
@@ -54,6 +55,7 @@ const maxFixed = 16
 type CameraConfig struct {
 	Name        string
 	Source      string    // path of a file, rtsp:// or rtsps:// address (user and password inside), or "whip"
+	Detector    string    // who shall look at its frames; "": the default one
 	Transport   Transport // "" = auto
 	JPEGQuality int       // 1-100; 0 = 90
 	Loop        bool      // files: start over at the end, in the same session
@@ -109,6 +111,11 @@ func (c CameraConfig) check() error {
 	if err := bus.ValidateCamera(c.Name); err != nil {
 		faults = append(faults, err)
 	}
+	if c.Detector != "" {
+		if err := bus.ValidateName("detector", c.Detector); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	rule(c.Transport == TransportAuto || c.Transport == TransportSHM || c.Transport == TransportJPEG,
 		"transport %.40q: must be auto, shm or jpeg", c.Transport)
 	rule(c.Pace == PaceRealtime || c.Pace == PaceFast, "pace %.40q: must be realtime or fast", c.Pace)
@@ -129,15 +136,16 @@ func (c CameraConfig) check() error {
 }
 
 // Camera is the owner of one camera: all state of it lives here, and Run's goroutine is the only one that touches it. Stats
-// may be called from anywhere.
+// and the detector's methods may be called from anywhere.
 type Camera struct {
-	cfg    CameraConfig
-	conn   *bus.Conn
-	log    *slog.Logger
-	source Source
-	redact redactor
-	report *reporter
-	retry  backoff
+	cfg      CameraConfig
+	conn     *bus.Conn
+	log      *slog.Logger
+	source   Source
+	redact   redactor
+	report   *reporter
+	retry    backoff
+	detector atomic.Pointer[string]
 }
 
 // NewCamera checks cfg and makes the owner of a camera; nothing is opened before Run. The error says all that is wrong with
@@ -154,13 +162,32 @@ func NewCamera(cfg CameraConfig, conn *bus.Conn, log *slog.Logger) (*Camera, err
 	if err != nil {
 		return nil, fmt.Errorf("make camera %.64q: %w", cfg.Name, redact.error(err))
 	}
-	return &Camera{
+	c := &Camera{
 		cfg: cfg, conn: conn, log: log, source: source, redact: redact, report: newReporter(cfg.Name, conn, log),
-	}, nil
+	}
+	c.detector.Store(&cfg.Detector)
+	return c, nil
 }
 
 // Name returns the camera's name.
 func (c *Camera) Name() string { return c.cfg.Name }
+
+// Detector names who shall look at the camera's frames, "" for the default one.
+func (c *Camera) Detector() string { return *c.detector.Load() }
+
+// SetDetector gives the frames from now on to another detector.
+func (c *Camera) SetDetector(name string) error {
+	if name != "" {
+		if err := bus.ValidateName("detector", name); err != nil {
+			return fmt.Errorf("camera %s: %w", c.cfg.Name, err)
+		}
+	}
+	c.detector.Store(&name)
+	return nil
+}
+
+// SetConcern says what is wrong although there are pictures, "" for nothing. Who watches the camera's state sees it as its cause.
+func (c *Camera) SetConcern(text string) { c.report.concern(text) }
 
 // Run plays the camera until ctx is done, its file ends (both nil), or its source fails for good (an error that says why,
 // without passwords). A network source is connected again for ever. Only one Run at a time.

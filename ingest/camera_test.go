@@ -254,13 +254,13 @@ func TestCameraConfigurationsAreChecked(t *testing.T) {
 	log := &logged{}
 	conn := connect(t, log)
 	_, err := NewCamera(CameraConfig{
-		Name: "a.b>", Source: "clip.mp4", Transport: "fax", Pace: "slow", JPEGQuality: 101, MaxFPS: -1, Threads: 99,
+		Name: "a.b>", Source: "clip.mp4", Detector: "a b", Transport: "fax", Pace: "slow", JPEGQuality: 101, MaxFPS: -1, Threads: 99,
 		Tiles: TilesConfig{Policy: "all", Size: 8, Overlap: 2},
 	}, conn, log.logger())
 	if err == nil {
 		t.Fatal("it was taken")
 	}
-	for _, word := range []string{"camera", "transport", "pace", "quality", "fps", "threads", "policy", "size", "overlap"} {
+	for _, word := range []string{"camera", "detector", "transport", "pace", "quality", "fps", "threads", "policy", "size", "overlap"} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("nothing about %s in: %v", word, err)
 		}

@@ -292,6 +292,7 @@ func (s *session) publish(ctx context.Context, p decode.Picture) error {
 	s.seq++
 	f := &s.frame
 	f.Seq, f.Width, f.Height, f.Dropped = s.seq, p.Width, p.Height, s.missed
+	f.Detector = s.camera.Detector()
 	if err := s.out.publish(ctx, f); err != nil {
 		s.missed++
 		s.camera.report.dropped(1, droppedPublish)

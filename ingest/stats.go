@@ -41,7 +41,7 @@ var dropNames = [dropReasons]string{"corrupt", "lost", "overflow", "max_fps", "r
 // Stats is a snapshot of a camera's life. Counters run from the start of Run over all sessions.
 type Stats struct {
 	State         State
-	Cause         string // why it is not online, without secrets
+	Cause         string // why it is not online, or what is wrong all the same; without secrets
 	Session       string
 	Codec         string
 	Width, Height int
@@ -67,6 +67,7 @@ type reporter struct {
 	stats    Stats
 	dropping [dropReasons]uint64
 	rate     rate
+	worry    string        // what is wrong while it is online
 	told     bus.EventType // the last event that was published
 	quietTo  time.Time     // no complaint before this
 }
@@ -82,6 +83,9 @@ func (r *reporter) snapshot(now time.Time) Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.stats
+	if s.State == StateOnline {
+		s.Cause = r.worry
+	}
 	s.FPS = r.rate.at(now)
 	s.Dropped = make(map[string]uint64, dropReasons)
 	for reason, n := range r.dropping {
@@ -153,6 +157,12 @@ func (r *reporter) connecting(session string) {
 	if r.stats.State != StateOffline { // the cause of the last failure stays until there are pictures
 		r.stats.State = StateConnecting
 	}
+}
+
+func (r *reporter) concern(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.worry = text
 }
 
 func (r *reporter) reconnecting() {

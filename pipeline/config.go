@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/sightline/sightline/detect/track"
 )
 
@@ -63,10 +65,10 @@ type ONNXRuntimeConfig struct {
 	Library string `yaml:"library"`
 }
 
-// DetectorConfig is one pool of detectors with one model.
+// DetectorConfig is one detector: a model and how it runs; its name is the key in the map.
 type DetectorConfig struct {
 	Model         string   `yaml:"model"`
-	Device        string   `yaml:"device"`
+	Device        Devices  `yaml:"device"`
 	Workers       Workers  `yaml:"workers"`
 	MaxBatchSize  int      `yaml:"max_batch_size"`
 	MaxQueueDelay Duration `yaml:"max_queue_delay"`
@@ -120,17 +122,32 @@ type LogConfig struct {
 
 // CameraConfig is one camera; its name is the key in the map.
 type CameraConfig struct {
-	Source string       `yaml:"source"`
-	Loop   bool         `yaml:"loop"`
-	Pace   string       `yaml:"pace"`
-	FPS    float64      `yaml:"fps"`
-	Frames FramesConfig `yaml:"frames"`
-	Tiles  TilesConfig  `yaml:"tiles"`
+	Source   string       `yaml:"source"`
+	Detector string       `yaml:"detector"`
+	Loop     bool         `yaml:"loop"`
+	Pace     string       `yaml:"pace"`
+	FPS      float64      `yaml:"fps"`
+	Frames   FramesConfig `yaml:"frames"`
+	Tiles    TilesConfig  `yaml:"tiles"`
 	// What follows is for the role track. Objects takes away from what the global section lets through.
 	Objects ObjectsConfig         `yaml:"objects"`
 	Zones   map[string]ZoneConfig `yaml:"zones"`
 	Lines   map[string]LineConfig `yaml:"lines"`
 	Masks   map[string]MaskConfig `yaml:"masks"`
+}
+
+// Devices are what a network may run on, the first that can be used: in the file a text, or a list of them.
+type Devices []string
+
+// UnmarshalYAML reads one device, or a list of them in order of preference.
+func (d *Devices) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		var one string
+		err := n.Decode(&one)
+		*d = Devices{one}
+		return err
+	}
+	return n.Decode((*[]string)(d))
 }
 
 // Duration is a time.Duration written as text, such as 10ms.
@@ -161,7 +178,7 @@ func Default() Config {
 }
 
 func defaultDetector() DetectorConfig {
-	return DetectorConfig{Device: "cpu", MaxBatchSize: 8, MaxQueueDelay: Duration(5 * time.Millisecond), MinScore: 0.4}
+	return DetectorConfig{Device: Devices{"cpu"}, MaxBatchSize: 8, MaxQueueDelay: Duration(5 * time.Millisecond), MinScore: 0.4}
 }
 
 func defaultCamera(c Config) CameraConfig {

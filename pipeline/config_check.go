@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/detect/track"
 	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/strict"
@@ -116,15 +118,27 @@ func checkTiles(k *checker, key string, t TilesConfig) {
 }
 
 func (c *Config) checkDetectors(k *checker) {
-	k.that(len(c.Detectors) == 1, "detectors", "must hold exactly one detector; found %d", len(c.Detectors))
+	k.that(len(c.Detectors) >= 1 && len(c.Detectors) <= maxDetectors, "detectors", "must hold 1 to %d detectors; found %d", maxDetectors, len(c.Detectors))
 	for _, name := range slices.Sorted(maps.Keys(c.Detectors)) {
 		d, key := c.Detectors[name], "detectors."+name
 		k.that(bus.ValidateCamera(name) == nil, key, "a name must match [A-Za-z0-9_-]{1,64}")
-		k.oneOf(key+".device", d.Device, "cpu")
+		checkDevices(k, key+".device", d.Device)
 		k.that(d.Workers >= WorkersAuto && d.Workers <= 256, key+".workers", "must be auto, or 0 (one per processor) to 256")
 		k.that(d.MaxBatchSize >= 1 && d.MaxBatchSize <= 256, key+".max_batch_size", "must be 1 to 256")
 		k.that(d.MaxQueueDelay >= 0 && d.MaxQueueDelay <= Duration(1e9), key+".max_queue_delay", "must be 0s to 1s")
 		k.that(d.MinScore > 0 && d.MinScore <= 1, key+".min_score", "must be above 0 and at most 1")
+	}
+}
+
+func checkDevices(k *checker, key string, devices Devices) {
+	k.that(len(devices) > 0, key, "must name a device, or a list of them in order of preference")
+	for i, device := range devices {
+		_, err := onnx.ParseDevice(device)
+		if device == "" {
+			err = errors.New("must not be empty")
+		}
+		k.that(err == nil, key, "%v", err)
+		k.that(!slices.Contains(devices[:i], device), key, "%.40q is there twice", device)
 	}
 }
 
@@ -155,6 +169,8 @@ func (c *Config) checkCameras(k *checker) {
 		c.Cameras[name] = cam
 		fault := sourceFault(cam.Source)
 		k.that(fault == "", key+".source", "%s", fault)
+		fault = c.detectorFault(cam.Detector)
+		k.that(fault == "", key+".detector", "%s", fault)
 		k.oneOf(key+".pace", cam.Pace, "realtime", "fast")
 		k.that(cam.FPS >= 0 && cam.FPS <= 1000, key+".fps", "must be 0 (every frame) to 1000")
 		checkFrames(k, key+".frames", cam.Frames)

@@ -170,6 +170,9 @@ func wanted(t reflect.Type) string {
 	if t == reflect.TypeFor[Duration]() {
 		return "a duration such as 10ms or 2s"
 	}
+	if t == reflect.TypeFor[Devices]() {
+		return "a device, or a list of devices in order of preference"
+	}
 	if t == reflect.TypeFor[Workers]() {
 		return "auto or a whole number"
 	}

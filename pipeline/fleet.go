@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func newFleet(conn *bus.Conn, whip *ingest.WHIP, cameras map[string]CameraConfig
 
 func (f *fleet) make(name string, c CameraConfig) (*owner, error) {
 	camera, err := ingest.NewCamera(ingest.CameraConfig{
-		Name: name, Source: c.Source, Transport: ingest.Transport(c.Frames.Transport), JPEGQuality: c.Frames.JPEGQuality,
+		Name: name, Source: c.Source, Detector: c.Detector, Transport: ingest.Transport(c.Frames.Transport), JPEGQuality: c.Frames.JPEGQuality,
 		Loop: c.Loop, Pace: ingest.Pace(c.Pace), MaxFPS: c.FPS,
 		Tiles: ingest.TilesConfig{
 			Policy: bus.Policy(c.Tiles.Policy), Size: c.Tiles.Size, Overlap: c.Tiles.Overlap,
@@ -140,20 +141,35 @@ func (f *fleet) cameras() []*ingest.Camera {
 }
 
 // follow takes the cameras of a changed configuration: it ends those that are gone or differ and starts those that are new or
-// differ; a camera whose zones, lines, masks or objects alone differ is not touched. What cannot be made is said and left out.
+// differ; a camera whose zones, lines, masks or objects alone differ is not touched, and one whose detector differs goes on. What cannot be made is said and left out.
 func (f *fleet) follow(cameras map[string]CameraConfig) {
 	f.exchange(true)
 	defer f.exchange(false)
 	for name, o := range f.snapshot() {
-		if c, still := cameras[name]; !still || !c.sameStream(o.cfg) {
+		c, still := cameras[name]
+		if !still || !c.sameStream(o.cfg) {
 			f.end(name, o)
+			continue
 		}
+		f.reassign(o, c.Detector)
 	}
 	for _, name := range slices.Sorted(maps.Keys(cameras)) {
 		if err := f.begin(name, cameras[name]); err != nil {
 			f.log.Error("camera not started", "error", err)
 		}
 	}
+}
+
+// reassign has the next frames of a camera looked at by another detector.
+func (f *fleet) reassign(o *owner, detector string) {
+	if o.camera.Detector() == detector {
+		return
+	}
+	if err := o.camera.SetDetector(detector); err != nil {
+		f.log.Error("detector not changed", "error", err)
+		return
+	}
+	f.log.Info("camera has another detector", "camera", o.camera.Name(), "detector", cmp.Or(detector, "the default one"))
 }
 
 // exchange keeps the fleet from ending while its cameras are exchanged.

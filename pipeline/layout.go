@@ -79,7 +79,11 @@ func layoutKey(cfg detect.Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s, batches up to %d, onnxruntime %s, %s, %s, %d processors", spec.ID(), cfg.MaxBatch, library, runtime.GOARCH,
+	device := ""
+	if len(cfg.Devices) > 0 && cfg.Devices[0] != string(onnx.CPU) {
+		device = cfg.Devices[0] + ", "
+	}
+	return fmt.Sprintf("%s, %sbatches up to %d, onnxruntime %s, %s, %s, %d processors", spec.ID(), device, cfg.MaxBatch, library, runtime.GOARCH,
 		detect.Processor(), runtime.GOMAXPROCS(0)), nil
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -46,11 +47,20 @@ var (
 	cameraReconnects = counter("camera_reconnects_total", "Connections after the first.", "camera")
 	cameraDecode     = counter("camera_decode_seconds_total", "Time spent decoding published frames.", "camera")
 
-	detectFrames  = counter("detect_frames_total", "Frames detected and published.")
-	detectRegions = counter("detect_regions_total", "Regions that were looked at.")
-	detectPixels  = counter("detect_input_pixels_total", "Pixels of the network's input that this took: what inference costs goes with them.")
-	detectObjects = counter("detect_objects_total", "Objects published.")
-	detectDropped = counter("detect_dropped_total", "Frames not detected, by reason.", "reason")
+	cameraUnattended = gauge("camera_unattended", "Whether nobody runs the detector that the camera's frames are for.", "camera", "detector")
+
+	detectInfo      = gauge("detect_info", "1, with what the detector runs.", "detector", "model", "device")
+	detectFallback  = gauge("detect_fallback", "Whether the detector runs on another device than the first of its configuration.", "detector")
+	detectWorkers   = gauge("detect_workers", "Sessions of the network.", "detector")
+	detectFrames    = counter("detect_frames_total", "Frames detected and published.", "detector")
+	detectRegions   = counter("detect_regions_total", "Regions that were looked at.", "detector")
+	detectPixels    = counter("detect_input_pixels_total", "Pixels of the network's input that this took: what inference costs goes with them.", "detector")
+	detectObjects   = counter("detect_objects_total", "Objects published.", "detector")
+	detectChecks    = counter("detect_checks_total", "Times that a session was asked about a picture whose answer is known.", "detector")
+	detectFaults    = counter("detect_session_faults_total", "Sessions that did not come back (hung) or answered otherwise than when they were new (poisoned).", "detector", "fault")
+	detectReplaced  = counter("detect_sessions_replaced_total", "Sessions that took the place of a faulty one.", "detector")
+	detectAbandoned = gauge("detect_sessions_abandoned", "Hung sessions that have not come back yet.", "detector")
+	detectDropped   = counter("detect_dropped_total", "Frames not detected, by reason.", "detector", "reason")
 
 	sinksViewers  = gauge("sinks_viewers", "WHEP sessions now.")
 	sinksPictures = counter("sinks_pictures_total", "Annotated pictures encoded.")
@@ -94,7 +104,7 @@ func (s snapshots) Collect(ch chan<- prometheus.Metric) {
 	}
 	s.bus(send)
 	s.cameras(send)
-	s.detector(send)
+	s.detectors(send)
 	s.tracker(send)
 	s.sinks(send)
 }
@@ -115,16 +125,25 @@ func (s snapshots) bus(send sender) {
 	send(busMalformed, float64(stats.Malformed))
 }
 
-func (s snapshots) detector(send sender) {
-	if s.p.detector != nil {
-		stats := s.p.detector.Stats()
-		send(detectFrames, float64(stats.Frames))
-		send(detectRegions, float64(stats.Regions))
-		send(detectPixels, float64(stats.Pixels))
-		send(detectObjects, float64(stats.Objects))
-		send(detectDropped, float64(stats.Stale), "stale")
-		send(detectDropped, float64(stats.Bad), "bad")
-		send(detectDropped, float64(stats.Failed), "publish")
+func (s snapshots) detectors(send sender) {
+	for _, d := range s.p.detectors {
+		stats, engine := d.worker.Stats(), d.worker.Engine()
+		send(detectInfo, 1, d.name, engine.Spec().ID(), engine.Device())
+		send(detectFallback, truth(engine.Fallback() != ""), d.name)
+		send(detectWorkers, float64(engine.Workers()), d.name)
+		send(detectFrames, float64(stats.Frames), d.name)
+		send(detectRegions, float64(stats.Regions), d.name)
+		send(detectPixels, float64(stats.Pixels), d.name)
+		send(detectObjects, float64(stats.Objects), d.name)
+		h := engine.Health()
+		send(detectChecks, float64(h.Checks), d.name)
+		send(detectFaults, float64(h.Hung), d.name, "hung")
+		send(detectFaults, float64(h.Poisoned), d.name, "poisoned")
+		send(detectReplaced, float64(h.Replaced), d.name)
+		send(detectAbandoned, float64(h.Abandoned), d.name)
+		send(detectDropped, float64(stats.Stale), d.name, "stale")
+		send(detectDropped, float64(stats.Bad), d.name, "bad")
+		send(detectDropped, float64(stats.Failed), d.name, "publish")
 	}
 }
 
@@ -180,6 +199,7 @@ func (s snapshots) sinks(send sender) {
 func (s snapshots) cameras(send sender) {
 	for _, c := range s.p.cameras() {
 		name, stats := c.Name(), c.Stats()
+		send(cameraUnattended, truth(s.p.attendance.missing(c.Detector(), time.Now())), name, s.p.detectorName(c.Detector()))
 		send(cameraUp, truth(stats.State == ingest.StateOnline), name)
 		send(cameraFPS, stats.FPS, name)
 		send(cameraFrames, float64(stats.Frames), name)

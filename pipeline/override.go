@@ -1,6 +1,6 @@
 package pipeline
 
-// Overrides are what the command line says over the configuration; empty fields say nothing.
+// Overrides are what the command line says over the configuration; empty fields say nothing. Model is that of the default detector.
 type Overrides struct {
 	Model, Tiles, Listen, NDJSON, Pace string
 	Loop                               bool
@@ -12,7 +12,8 @@ func (o Overrides) Apply(c *Config, sources []string) {
 	override(&c.HTTP.Listen, o.Listen)
 	override(&c.Sinks.NDJSON, o.NDJSON)
 	c.AddSources(sources)
-	for name, d := range c.Detectors {
+	if name := c.DefaultDetector(); name != "" {
+		d := c.Detectors[name]
 		override(&d.Model, o.Model)
 		c.Detectors[name] = d
 	}

@@ -24,6 +24,8 @@ type Options struct {
 	Config Config
 	Roles  Roles
 	Stderr io.Writer // takes the log and the greeting
+	// Detectors are those of the configuration that this process runs; none: all.
+	Detectors []string
 	// File is the configuration's file, which is followed while the process runs; "" for none. Reread gives its configuration
 	// as Config was made.
 	File   string
@@ -49,21 +51,20 @@ func Run(ctx context.Context, o Options) error {
 // process holds what one process runs; roles that it does not have stay nil.
 type process struct {
 	Options
-	cfg      Config
-	roles    Roles
-	log      *slog.Logger
-	listener net.Listener
-	web      *web
-	server   *bus.Server
-	conn     *bus.Conn
-	whip     *ingest.WHIP
-	fleet    *fleet
-	engine   *detect.Engine // until the detector has it
-	detector *detect.Worker
-	model    watchedModel
-	tracker  *track.Worker
-	sinks    *sinks.Server
-	ndjson   *sinks.NDJSON
+	cfg        Config
+	roles      Roles
+	log        *slog.Logger
+	listener   net.Listener
+	web        *web
+	server     *bus.Server
+	conn       *bus.Conn
+	whip       *ingest.WHIP
+	fleet      *fleet
+	attendance *attendance
+	detectors  []*detector // by name
+	tracker    *track.Worker
+	sinks      *sinks.Server
+	ndjson     *sinks.NDJSON
 }
 
 // open makes everything that can fail before the first frame: ports first, since a second process on the same machine is the
@@ -77,7 +78,7 @@ func (p *process) open(ctx context.Context) error {
 		return err
 	}
 	if p.roles.Has(RoleDetect) {
-		if err := p.openEngine(ctx); err != nil {
+		if err := p.openDetectors(ctx); err != nil {
 			return err
 		}
 	}
@@ -88,24 +89,13 @@ func (p *process) open(ctx context.Context) error {
 	return p.openRoles()
 }
 
-func (p *process) openEngine(ctx context.Context) error {
-	for _, d := range p.cfg.Detectors {
-		c, err := EngineConfig(p.cfg, d)
-		if err != nil {
-			return err
-		}
-		p.model = watchedModel{c.Model, modelStampsOf(c.Model)}
-		if p.engine, err = OpenEngine(ctx, p.cfg, d, p.log); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // OpenEngine loads the model of a detector and makes its sessions, exactly as a running detector has them.
 func OpenEngine(ctx context.Context, cfg Config, d DetectorConfig, log *slog.Logger) (*detect.Engine, error) {
 	c, err := EngineConfig(cfg, d)
 	if err != nil {
+		return nil, err
+	}
+	if c, err = detect.Settle(c, log); err != nil {
 		return nil, err
 	}
 	if d.Workers == WorkersAuto {
@@ -129,9 +119,9 @@ func EngineConfig(cfg Config, d DetectorConfig) (detect.Config, error) {
 		filters[label] = detect.Filter{MinScore: f.MinScore, MinArea: f.MinArea, MaxArea: f.MaxArea}
 	}
 	return detect.Config{
-		Model: model, Library: cfg.ONNXRuntime.Library, Device: d.Device, Workers: int(max(d.Workers, 0)),
+		Model: model, Library: cfg.ONNXRuntime.Library, Devices: d.Device, Workers: int(max(d.Workers, 0)),
 		MaxBatch: d.MaxBatchSize, MaxQueueDelay: time.Duration(d.MaxQueueDelay), Score: d.MinScore,
-		Labels: cfg.Objects.Track, Filters: filters,
+		Labels: cfg.Objects.Track, Filters: filters, Shared: len(cfg.Detectors) > 1,
 	}, nil
 }
 
@@ -162,8 +152,8 @@ func (p *process) openRoles() error {
 			return err
 		}
 	}
-	if p.roles.Has(RoleDetect) {
-		p.detector, p.engine = detect.NewWorker(p.engine, p.conn, p.log), nil
+	for _, d := range p.detectors {
+		d.worker = detect.NewWorker(d.duty, d.engine, p.conn, p.log)
 	}
 	if p.roles.Has(RoleIngest) {
 		return p.openCameras()
@@ -194,6 +184,7 @@ func (s SnapshotsConfig) bytes(localBroker bool) int64 {
 func (p *process) openCameras() (err error) {
 	p.whip = ingest.NewWHIP(p.cfg.HTTP.Token, p.log)
 	p.fleet, err = newFleet(p.conn, p.whip, p.cfg.Cameras, p.log)
+	p.attendance = newAttendance()
 	return err
 }
 
@@ -201,10 +192,10 @@ func (p *process) openCameras() (err error) {
 func (p *process) stages() []stage {
 	var s []stage
 	if p.roles.Has(RoleIngest) {
-		s = append(s, stage{"ingest", p.fleet.run, true})
+		s = append(s, stage{"ingest", p.fleet.run, true}, stage{"attendance", p.attend, false})
 	}
-	if p.detector != nil {
-		s = append(s, stage{"detect", p.detector.Run, false}, stage{"model", p.followModel, false})
+	if len(p.detectors) > 0 {
+		s = append(s, stage{"detect", p.detect, false})
 	}
 	if p.tracker != nil {
 		s = append(s, stage{"track", p.tracker.Run, false})
@@ -275,11 +266,8 @@ func (p *process) close() {
 	if p.server != nil {
 		p.server.Close()
 	}
-	if p.engine != nil {
-		p.engine.Close()
-	}
-	if p.detector != nil {
-		p.detector.Engine().Close()
+	for _, d := range p.detectors {
+		d.close()
 	}
 	if p.listener != nil {
 		p.listener.Close()

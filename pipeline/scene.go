@@ -81,10 +81,10 @@ func scenesOf(cameras map[string]CameraConfig) map[string]track.Scene {
 	return scenes
 }
 
-// sameStream tells whether nothing differs but what the tracker looks at: the owner of the camera need not notice.
+// sameStream tells whether nothing differs but what the tracker looks at, and who detects: the owner of the camera goes on.
 func (c CameraConfig) sameStream(o CameraConfig) bool {
 	for _, one := range []*CameraConfig{&c, &o} {
-		one.Zones, one.Lines, one.Masks, one.Objects = nil, nil, nil, ObjectsConfig{}
+		one.Detector, one.Zones, one.Lines, one.Masks, one.Objects = "", nil, nil, nil, ObjectsConfig{}
 	}
 	return reflect.DeepEqual(c, o)
 }

@@ -26,12 +26,14 @@ import (
 type CameraInfo struct {
 	Name         string         `json:"name"`
 	State        string         `json:"state"`         // as its ingest worker says: online, offline, connecting…; "unknown" when it has been silent for 15 s
-	Cause        string         `json:"cause"`         // why it is not online; "" when it is; no secrets
+	Cause        string         `json:"cause"`         // why it is not online, or what is wrong all the same; no secrets
 	Width        int            `json:"width"`         // of the newest detected frame, pixels; 0 before the first
 	Height       int            `json:"height"`        //
 	FPS          float64        `json:"fps"`           // captured frames a second; 0 when nothing came in the last 10 s
 	DetectionFPS float64        `json:"detection_fps"` // frames a second that went through a detector
 	LatencyMS    float64        `json:"latency_ms"`    // from captured to detections received here, smoothed over about 16 frames
+	Detector     string         `json:"detector"`      // that looked at the newest detected frame; "" before the first
+	Model        string         `json:"model"`         // that it did so with
 	Objects      int            `json:"objects"`       // in the newest detected frame
 	Counts       map[string]int `json:"counts"`        // the same by label; {} when there are none, never null
 	Zones        []ZoneInfo     `json:"zones"`         // by name; [] when there are none or the tracker is silent, never null

@@ -31,6 +31,8 @@ type camera struct {
 	stateAt      time.Time // zero: never heard of
 	statedFPS    float64   // as its owner counts; 0: it does not say
 	size         bus.Size
+	detector     string
+	model        string
 	latency      float64 // ms, smoothed
 	origin       origin  // of what is counted
 	objects      int
@@ -135,7 +137,7 @@ func (k *camera) add(d *bus.Detections, now time.Time) {
 	}
 	k.samples[k.seen%rateSamples] = sample{now, d.CapturedAt, d.Seq}
 	k.seen++
-	k.size = d.Frame
+	k.size, k.detector, k.model = d.Frame, d.Detector, d.Model
 	if k.origin.detections(d, now) {
 		k.count(detected(d))
 	}
@@ -258,7 +260,7 @@ func (c *cameras) list(viewers map[string]int) []CameraInfo {
 
 func (k *camera) info(name string, viewers int, now time.Time) CameraInfo {
 	i := CameraInfo{Name: name, State: k.state, Cause: k.cause, Width: k.size.Width, Height: k.size.Height,
-		LatencyMS: round1(k.latency), Objects: k.objects, Counts: make(map[string]int, len(k.counts)),
+		Detector: k.detector, Model: k.model, LatencyMS: round1(k.latency), Objects: k.objects, Counts: make(map[string]int, len(k.counts)),
 		Dropped: k.dropped, Viewers: viewers, UpdatedAt: k.updated}
 	for label, n := range k.counts {
 		i.Counts[label] = n

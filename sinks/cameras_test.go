@@ -19,6 +19,7 @@ func TestCameraListTellsWhatIsHeard(t *testing.T) {
 		captured := now
 		now = now.Add(50 * time.Millisecond)
 		c.onDetections(&bus.Detections{Camera: "gate", Session: "s", Seq: uint64(10 + 2*i), CapturedAt: captured, Frame: bus.Size{Width: 3840, Height: 2160},
+			Detector: "big", Model: "yolo@01234567",
 			Objects: []bus.Object{{Label: "person"}, {Label: "person"}, {Label: "car"}}})
 	}
 	list := c.list(map[string]int{"gate": 3})
@@ -26,7 +27,7 @@ func TestCameraListTellsWhatIsHeard(t *testing.T) {
 		t.Fatalf("%+v", list)
 	}
 	g := list[0]
-	if g.State != "online" || g.Width != 3840 || g.Objects != 3 || g.Counts["person"] != 2 || g.Counts["car"] != 1 || g.Viewers != 3 {
+	if g.State != "online" || g.Width != 3840 || g.Objects != 3 || g.Counts["person"] != 2 || g.Counts["car"] != 1 || g.Detector != "big" || g.Model != "yolo@01234567" || g.Viewers != 3 {
 		t.Errorf("%+v", g)
 	}
 	if g.FPS != 12.5 || g.DetectionFPS != 20 || g.LatencyMS != 50 || g.Dropped != 19 {

@@ -13,9 +13,9 @@ import (
 )
 
 type benchFlags struct {
-	config, model, source string
-	asJSON                bool
-	each                  time.Duration
+	config, detector, model, source string
+	asJSON                          bool
+	each                            time.Duration
 }
 
 func newBench() *cobra.Command {
@@ -31,6 +31,7 @@ how many cameras fit by size, tiles and frame rate. It takes some seconds, with 
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration `FILE`, for its detector and tiles")
+	flags.StringVar(&f.detector, "detector", "", "`NAME` of the configuration's detector, where there are several")
 	flags.StringVar(&f.model, "model", "", "model `FILE`")
 	flags.StringVar(&f.source, "source", "", "video `FILE` such as a camera gives; else video is generated in three sizes")
 	flags.DurationVar(&f.each, "each", time.Second, "time for every measurement")
@@ -42,16 +43,13 @@ func (f benchFlags) run(cmd *cobra.Command) error {
 	if f.each < 10*time.Millisecond || f.each > time.Minute {
 		return wrongUse{fmt.Errorf("--each %s: must be 10ms to 1m", f.each)}
 	}
-	cfg, err := configuration(f.config, pipeline.Overrides{Model: f.model}, nil)
+	cfg, detector, err := oneDetector(f.config, f.detector, f.model, pipeline.Overrides{})
 	if err != nil {
 		return wrongUse{err}
 	}
 	options := capacity.Options{Source: f.source, Each: f.each, Progress: newProgress(cmd.ErrOrStderr()).show,
 		Tiles: capacity.Tiles{Size: cfg.Tiles.Size, Overlap: cfg.Tiles.Overlap, Budget: cfg.Tiles.Budget}}
-	for _, d := range cfg.Detectors {
-		options.Detector, err = pipeline.EngineConfig(cfg, d)
-	}
-	if err != nil {
+	if options.Detector, err = pipeline.EngineConfig(cfg, detector); err != nil {
 		return err
 	}
 	report, err := capacity.Measure(cmd.Context(), options)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/sightline/sightline/ingest/testcam"
@@ -21,19 +22,26 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// sample reads one number of /metrics.
-func sample(t testing.TB, page, metric string) float64 {
+// sample reads one number of /metrics; without labels the sum over all of them.
+func sample(t testing.TB, page, metric string) (sum float64) {
 	t.Helper()
 	_, body := get(t, page+"/metrics")
-	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(metric) + ` (\S+)$`).FindStringSubmatch(body)
-	if m == nil {
+	pattern := regexp.QuoteMeta(metric)
+	if !strings.Contains(metric, "{") {
+		pattern += `(?:\{.*\})?`
+	}
+	all := regexp.MustCompile(`(?m)^`+pattern+` (\S+)$`).FindAllStringSubmatch(body, -1)
+	if all == nil {
 		t.Fatalf("/metrics has no %s: %s", metric, body)
 	}
-	v, err := strconv.ParseFloat(m[1], 64)
-	if err != nil {
-		t.Fatal(err)
+	for _, m := range all {
+		v, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += v
 	}
-	return v
+	return sum
 }
 
 // TestBrokerAwayAtStartAndLater: the process waits for its broker and says so; later the camera is read on without it.

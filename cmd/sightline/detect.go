@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,9 +21,9 @@ import (
 
 // detectFlags are the flags of `sightline detect`.
 type detectFlags struct {
-	config, model, tiles, draw, data, coco string
-	conf                                   float32
-	json                                   bool
+	config, detector, model, tiles, draw, data, coco string
+	conf                                             float32
+	json                                             bool
 }
 
 func newDetect() *cobra.Command {
@@ -39,6 +40,7 @@ form to the file that --coco names. Seconds count from the first file to the las
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", "configuration `FILE`, for its detectors, objects and tiles")
+	flags.StringVar(&f.detector, "detector", "", "`NAME` of the configuration's detector, where there are several")
 	flags.StringVar(&f.model, "model", "", "model `FILE` (.onnx)")
 	flags.StringVar(&f.tiles, "tiles", "", "off or grid; else grid where the picture is larger than two tiles")
 	flags.Float32Var(&f.conf, "conf", 0, "lowest `SCORE` (default 0.4)")
@@ -58,11 +60,11 @@ func (f detectFlags) run(cmd *cobra.Command, files []string) error {
 	case f.data != "" && len(files) > 0:
 		return wrongUse{errors.New("name pictures, or a folder with --data, not both")}
 	}
-	cfg, err := configuration(f.config, pipeline.Overrides{Model: f.model, Tiles: f.tiles}, nil)
+	cfg, detector, err := oneDetector(f.config, f.detector, f.model, pipeline.Overrides{Tiles: f.tiles})
 	if err != nil {
 		return wrongUse{err}
 	}
-	engine, err := openEngine(cmd.Context(), cfg, f.conf)
+	engine, err := openEngine(cmd.Context(), cfg, detector, f.conf)
 	if err != nil {
 		return err
 	}
@@ -73,17 +75,28 @@ func (f detectFlags) run(cmd *cobra.Command, files []string) error {
 	return f.stills(cmd, engine, cfg, files)
 }
 
-func openEngine(ctx context.Context, cfg pipeline.Config, conf float32) (*detect.Engine, error) {
-	for _, d := range cfg.Detectors {
-		if conf < 0 || conf > 1 {
-			return nil, wrongUse{fmt.Errorf("--conf %v: must be above 0 and at most 1", conf)}
-		}
-		if conf > 0 {
-			d.MinScore = conf
-		}
-		return pipeline.OpenEngine(ctx, cfg, d, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+// oneDetector reads a configuration for a command that runs one of its detectors, with another model where one is named.
+func oneDetector(file, name, model string, o pipeline.Overrides) (pipeline.Config, pipeline.DetectorConfig, error) {
+	cfg, err := configuration(file, o, nil)
+	if err != nil {
+		return cfg, pipeline.DetectorConfig{}, err
 	}
-	return nil, errors.New("the configuration has no detector")
+	d, err := cfg.Detector(name)
+	if err != nil {
+		return cfg, d, fmt.Errorf("--detector: %w", err)
+	}
+	d.Model = cmp.Or(model, d.Model)
+	return cfg, d, nil
+}
+
+func openEngine(ctx context.Context, cfg pipeline.Config, d pipeline.DetectorConfig, conf float32) (*detect.Engine, error) {
+	if conf < 0 || conf > 1 {
+		return nil, wrongUse{fmt.Errorf("--conf %v: must be above 0 and at most 1", conf)}
+	}
+	if conf > 0 {
+		d.MinScore = conf
+	}
+	return pipeline.OpenEngine(ctx, cfg, d, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 func (f detectFlags) evaluate(cmd *cobra.Command, engine *detect.Engine, cfg pipeline.Config) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -12,6 +13,7 @@ import (
 func newRun() *cobra.Command {
 	var o pipeline.Overrides
 	var config, roles string
+	var detectors []string
 	cmd := &cobra.Command{
 		Use:   "run [-c FILE] [--roles ROLES] [SOURCE...]",
 		Short: "Read cameras, detect, publish, and serve the page",
@@ -29,8 +31,13 @@ With nothing but a SOURCE, one process does everything: broker, detector and pag
 			if err != nil {
 				return wrongUse{err}
 			}
+			for _, name := range detectors {
+				if _, err := cfg.Detector(name); err != nil {
+					return wrongUse{fmt.Errorf("--detectors: %w", err)}
+				}
+			}
 			return pipeline.Run(cmd.Context(), pipeline.Options{
-				Config: cfg, Roles: parsed, Stderr: os.Stderr, File: config,
+				Config: cfg, Roles: parsed, Detectors: detectors, Stderr: os.Stderr, File: config,
 				Reread: func() (pipeline.Config, error) { return configuration(config, o, sources) },
 			})
 		},
@@ -38,7 +45,8 @@ With nothing but a SOURCE, one process does everything: broker, detector and pag
 	f := cmd.Flags()
 	f.StringVarP(&config, "config", "c", "", "configuration `FILE` (see configs/default.yaml)")
 	f.StringVar(&roles, "roles", "", "what this process does: any of ingest,detect,track,sinks (default all)")
-	f.StringVar(&o.Model, "model", "", "model `FILE` (.onnx)")
+	f.StringSliceVar(&detectors, "detectors", nil, "`NAMES` of the configuration's detectors that this process runs (default all)")
+	f.StringVar(&o.Model, "model", "", "model `FILE` (.onnx) of the default detector")
 	f.StringVar(&o.Tiles, "tiles", "", "off, grid or adaptive")
 	f.StringVar(&o.Listen, "listen", "", "`ADDRESS` of the page")
 	f.StringVar(&o.NDJSON, "ndjson", "", "append detections to `FILE`")
@@ -54,6 +62,9 @@ func configuration(file string, o pipeline.Overrides, sources []string) (pipelin
 		if cfg, err = pipeline.Load(file); err != nil {
 			return cfg, fmt.Errorf("configuration refused:\n%w", err)
 		}
+	}
+	if o.Model != "" && cfg.DefaultDetector() == "" {
+		return cfg, errors.New("--model: the configuration has several detectors and none is called default; name the file there")
 	}
 	o.Apply(&cfg, sources)
 	if err := cfg.Validate(); err != nil {

@@ -74,7 +74,7 @@ func TestWhatCannotRunIsRefusedAtOpenOrAtTheFirstRun(t *testing.T) {
 		"text":         {func(o *Options) { o.Model = file("text.onnx", []byte("no network")) }, true, "text.onnx"},
 		"half":         {func(o *Options) { o.Model = file("half.onnx", whole[:len(whole)/2]) }, true, "half.onnx"},
 		"tail":         {func(o *Options) { o.Model = file("tail.onnx", whole[:len(whole)-300]) }, true, "tail.onnx"},
-		"device":       {func(o *Options) { o.Device = "cuda" }, true, `device "cuda": must be cpu`},
+		"device":       {func(o *Options) { o.Device = "cuda:x" }, true, `device "cuda:x": must be cpu`},
 		"no shape":     {func(o *Options) { o.Input.Shape = nil }, true, "must begin with the same batch"},
 		"no batch":     {func(o *Options) { o.Input.Shape[0], o.Outputs[0].Shape[0] = 0, 0 }, true, "must be positive"},
 		"vast":         {func(o *Options) { o.Input.Shape[2] = 1 << 40 }, true, "less than 2^31"},

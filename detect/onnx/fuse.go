@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"bytes"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,7 +15,7 @@ const kernelDomain = "sightline"
 // onnxruntime itself makes three passes of a SiLU, of which two are not vectorised, and they take as long as the convolutions.
 // What comes out is for this processor and this release of the library alone.
 func fuse(r recipe) ([]byte, error) {
-	if !bytes.Contains(r.model, []byte("QuantizeLinear")) {
+	if !r.quantised() {
 		return nil, nil //nolint:nilnil // a float network: nothing to do
 	}
 	whole, err := graph.Parse(r.model)

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"bytes"
 	"errors"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -14,6 +15,7 @@ type recipe struct {
 	model           []byte
 	inputs, outputs []string
 	threads         int
+	device          Device
 	level           Optimisation
 	written         string // where the optimised network is written to; "": nowhere
 	plain           bool
@@ -75,12 +77,18 @@ func freeSize(m *graph.Model) {
 	m.Graph.Values = kept
 }
 
+// quantised tells whether a network computes in int8 where it can.
+func (r recipe) quantised() bool { return bytes.Contains(r.model, []byte("QuantizeLinear")) }
+
 func (r recipe) open() (session *ort.DynamicAdvancedSession, err error) {
 	options, err := sessionOptions(r.threads, r.level)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, options.Destroy()) }()
+	if err := r.device.appendTo(options, r); err != nil {
+		return nil, err
+	}
 	if r.kernels {
 		if err := addKernels(options); err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ type Tensor struct {
 type Options struct {
 	Library string   // path of libonnxruntime.so; "": see FindLibrary
 	Model   string   // path of the .onnx file
-	Device  string   // "cpu" or ""
+	Device  string   // see ParseDevice
 	Threads int      // 0: one
 	Input   Tensor   // float32; Shape[0] is the largest batch
 	Outputs []Tensor // float32; Shape[0] is the same
@@ -40,8 +40,9 @@ type Session struct {
 
 // Open loads the library, once a process, and the model. Only a model that was checked may be opened: see package models.
 func Open(o Options) (*Session, error) {
-	if o.Device != "" && o.Device != "cpu" {
-		return nil, fmt.Errorf("open model %s: device %.40q: must be cpu", o.Model, o.Device)
+	device, err := ParseDevice(o.Device)
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", o.Model, err)
 	}
 	if _, err := bufferSizes(o.Input, o.Outputs); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", o.Model, err)
@@ -50,19 +51,21 @@ func Open(o Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Binding: &Binding{}}
-	if err := s.open(o); err != nil {
+	if err := s.open(o, device); err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", o.Model, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Session) open(o Options) error {
+func (s *Session) open(o Options, device Device) error {
 	model, err := os.ReadFile(o.Model)
 	if err != nil {
 		return err
 	}
 	s.session, err = newSession(recipe{
-		path: o.Model, model: model, inputs: []string{o.Input.Name}, outputs: names(o.Outputs), threads: o.Threads, plain: o.Plain, anySize: o.AnySize,
+		path: o.Model, model: model, inputs: []string{o.Input.Name}, outputs: names(o.Outputs), threads: o.Threads, device: device,
+		plain:   o.Plain || device.Kind != CPU, // operators of our own are for processors
+		anySize: o.AnySize,
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,8 @@ tiny.onnx         YOLOX form: [N, 756, 8], BGR 0-255, letterbox top left; descri
 tiny_v5.onnx      YOLOv5 form: [N, 2268, 8], RGB 0-1, letterbox centred; names in its metadata
 tiny_v8.onnx      YOLOv8 form: [N, 7, 756], RGB 0-1, letterbox centred; names in its metadata
 tiny_poison.onnx  as tiny.onnx, but the run fails when a pixel of its batch is brighter than 250 in all colours
+tiny_hang.onnx    as tiny.onnx, but the run takes the longer the brighter than 250 in all colours a pixel of its batch is: seconds
+tiny_flaky.onnx   as tiny.onnx, but a session scores too high in one run of thirty, first in its 39th
 """
 
 import pathlib
@@ -23,6 +25,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SIDE = 192
+SEED = 1.0  # of tiny_flaky
 LABELS = ["red", "green", "blue"]
 CARD = """schema: sightline.model/1
 family: yolox
@@ -66,11 +69,38 @@ def objectness(g, w, h):
 
 
 def poison(g, out):
-    """Looks up the second of a list of one number when the darkest colour of any pixel is brighter than 250."""
+    """Looks up the second of a list of one number when a pixel is white."""
+    index = g.op("Cast", "index", white(g), to=TensorProto.INT64)
+    return g.op("Add", "poisoned", out, g.op("Gather", "nothing", g.const("zero", [0.0]), index))
+
+
+def white(g):
+    """Whether the darkest colour of any pixel is brighter than 250."""
     darkest = g.op("ReduceMin", "darkest", "images", axes=[1], keepdims=0)
     brightest = g.op("ReduceMax", "brightest", darkest, keepdims=0)
-    index = g.op("Cast", "index", g.op("Greater", "white", brightest, g.const("limit", 250.0)), to=TensorProto.INT64)
-    return g.op("Add", "poisoned", out, g.op("Gather", "nothing", g.const("zero", [0.0]), index))
+    return g.op("Greater", "white", brightest, g.const("limit", 250.0))
+
+
+def hang(g, out):
+    """Counts to 200,000 times the square of how far the brightest pixel is above 250."""
+    whole = [("i", TensorProto.INT64), ("go", TensorProto.BOOL), ("sum", TensorProto.FLOAT)]
+    made = [("go_on", TensorProto.BOOL), ("more", TensorProto.FLOAT)]
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Add", ["sum", "none"], ["more"])], "count",
+        [helper.make_tensor_value_info(name, kind, []) for name, kind in whole],
+        [helper.make_tensor_value_info(name, kind, []) for name, kind in made])
+    white(g)
+    steps = g.op("Cast", "steps", g.op("Max", "over", g.op("Sub", "glare", "brightest", "limit"), g.const("no", 0.0)), to=TensorProto.INT64)
+    trips = g.op("Mul", "trips", g.op("Mul", "square", steps, steps), g.const("many", 200_000, np.int64))
+    sum_ = g.op("Loop", "summed", trips, "", g.const("start", 0.0), body=body)
+    return g.op("Add", "hung", out, sum_)
+
+
+def flaky(g, out):
+    """Draws numbers; a session begins with the same ones each time."""
+    drawn = g.op("RandomUniform", "drawn", shape=[1], low=0.0, high=30.0, seed=SEED)
+    event = g.op("Cast", "event", g.op("Greater", "rare", drawn, g.const("most", 29.0)), to=TensorProto.FLOAT)
+    return g.op("Max", "strange", out, event)
 
 
 def yolox_box(g, cx, cy, w, h):
@@ -83,7 +113,7 @@ def yolox_box(g, cx, cy, w, h):
     return x, y, tw, th
 
 
-def network(form, poisoned=False):
+def network(form, fault=None):
     g = Graph()
     g.const("tiny", 0.01)
     own = np.eye(3) * 1.5 - 0.5  # from RGB: own colour minus the mean of the others
@@ -95,8 +125,8 @@ def network(form, poisoned=False):
     cx, w = projection(g, mask, 3, "x")
     cy, h = projection(g, mask, 2, "y")
     score = objectness(g, w, h)
-    if poisoned:
-        score = poison(g, score)
+    if fault:
+        score = fault(g, score)
     eye = g.const("eye", np.eye(3)[None] * 0.98)
     cells = sum((SIDE // s) ** 2 for s in (8, 16, 32))
     if form == "yolov8":
@@ -130,7 +160,9 @@ def main():
         "tiny": network("yolox"),
         "tiny_v5": network("yolov5"),
         "tiny_v8": network("yolov8"),
-        "tiny_poison": network("yolox", poisoned=True),
+        "tiny_poison": network("yolox", poison),
+        "tiny_hang": network("yolox", hang),
+        "tiny_flaky": network("yolox", flaky),
     }.items():
         (here / (name + ".onnx")).write_bytes(model.SerializeToString(deterministic=True))
 

@@ -59,6 +59,11 @@ func (f *Frame) validateOrigin() error {
 	if err := validateTime("captured at", f.CapturedAt); err != nil {
 		return err
 	}
+	if f.Detector != "" {
+		if err := validateName("detector", f.Detector); err != nil {
+			return err
+		}
+	}
 	return f.Clock.validate()
 }
 

@@ -25,13 +25,14 @@ const (
 	headerDropped     = "Sightline-Dropped"
 	headerDecode      = "Sightline-Decode-Ms"
 	headerPublishedAt = "Sightline-Published-At"
+	headerDetector    = "Sightline-Detector"
 )
 
 // frameHeaders is the order in which headerWriter lays the values down.
 var frameHeaders = [...]string{
 	headerSchema, headerCamera, headerSession, headerSeq, headerCapturedAt, headerClock, headerRTP, headerWidth,
 	headerHeight, headerEncoding, headerRef, headerPolicy, headerRegions, headerOf, headerCoverageAge,
-	headerDropped, headerDecode, headerPublishedAt,
+	headerDropped, headerDecode, headerPublishedAt, headerDetector,
 }
 
 // timeLayout is RFC 3339 with all nanoseconds; times are put into UTC first.
@@ -119,6 +120,8 @@ func appendHeader(b []byte, name string, f *Frame) []byte {
 		return appendMillis(b, f.Decode)
 	case headerPublishedAt:
 		return appendTime(b, f.PublishedAt)
+	case headerDetector:
+		return append(b, f.Detector...)
 	}
 	return b
 }

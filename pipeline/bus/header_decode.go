@@ -68,6 +68,9 @@ func (r *headerReader) optional(f *Frame) {
 	if r.has(headerPublishedAt) {
 		f.PublishedAt = r.time(headerPublishedAt)
 	}
+	if r.has(headerDetector) {
+		f.Detector = r.text(headerDetector)
+	}
 }
 
 func (r *headerReader) has(name string) bool { return len(r.header[name]) > 0 }

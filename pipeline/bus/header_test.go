@@ -11,6 +11,7 @@ import (
 
 func TestHeaderRoundTrip(t *testing.T) {
 	shm := jpegFrame("gate", 1<<63)
+	shm.Detector = "big"
 	shm.Encoding, shm.Body, shm.Ref = EncodingSHM, nil, "sightline-0-123-gate-0123456789abcdef:7:42"
 	bare := jpegFrame("gate", 0)
 	bare.Regions, bare.Dropped, bare.Decode, bare.Policy, bare.PublishedAt = nil, 0, 0, PolicyOff, captured.Add(time.Millisecond)
@@ -57,6 +58,7 @@ func TestDecodeHeaderRefuses(t *testing.T) {
 		{headerRegions, "0,0,10,10,10"}, {headerRegions, "0,0,10,10;"}, {headerRegions, "3839,0,2,2"}, {headerRegions, "0,0,0,5"},
 		{headerRegions, strings.Repeat("0,0,1,1;", 256) + "0,0,1,1"}, {headerRegions, strings.Repeat("0", 10_000)},
 		{headerOf, "257"}, {headerCoverageAge, "86400001.000"}, {headerCoverageAge, "soon"}, {headerDropped, "-1"}, {headerDecode, "1.5"}, {headerDecode, "NaN"}, {headerDecode, "4000000.000"}, {headerPublishedAt, "now"},
+		{headerDetector, "a.b"}, {headerDetector, strings.Repeat("x", 65)},
 	} {
 		header := maps.Clone(EncodeHeader(jpegFrame("gate", 7)))
 		header[c.header] = []string{c.value}

@@ -122,7 +122,7 @@ func jpegFrame(camera string, seq uint64) *Frame {
 func someDetections(camera string, seq uint64) *Detections {
 	return &Detections{
 		Camera: camera, Session: "01JKX", Seq: seq, CapturedAt: captured, Clock: ClockRTCP, RTPTimestamp: 165782000,
-		Frame: Size{3840, 2160}, Model: "yolox-nano-int8@9f3c12ab", Dropped: 2, Tiles: Tiles{PolicyAdaptive, 3, 33, 812.5, []Region{{0, 0, 640, 640}, {512, 0, 640, 640}}},
+		Frame: Size{3840, 2160}, Model: "yolox-nano-int8@9f3c12ab", Detector: "big", Dropped: 2, Tiles: Tiles{PolicyAdaptive, 3, 33, 812.5, []Region{{0, 0, 640, 640}, {512, 0, 640, 640}}},
 		Timing:  Timing{11.2, 3.1, 2, 24.7, 0.4, 48.4},
 		Objects: []Object{{"person", 0, 0.87, Box{1532.5, 610, 1620.5, 841.5}}},
 	}

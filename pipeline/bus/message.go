@@ -98,6 +98,7 @@ type Frame struct {
 	Dropped      int           // frames of this session lost since the previous published one
 	Decode       time.Duration // spent decoding this frame
 	PublishedAt  time.Time
+	Detector     string // who shall look at it; "": the default one, see PullFrames
 	Body         []byte // EncodingJPEG: the picture
 }
 
@@ -112,6 +113,7 @@ type Detections struct {
 	RTPTimestamp uint32    `json:"rtp_timestamp"`
 	Frame        Size      `json:"frame"`
 	Model        string    `json:"model"` // name@first 8 digits of the file's sha256
+	Detector     string    `json:"detector,omitempty"`
 	Dropped      int       `json:"dropped"`
 	Tiles        Tiles     `json:"tiles"`
 	Timing       Timing    `json:"timing_ms"`
@@ -279,6 +281,15 @@ type Counts struct {
 	Lines  map[string]Totals `json:"lines"` // by name, never null
 }
 
+// DetectorStatus says who looks at frames, and with what.
+type DetectorStatus struct {
+	Name    string `json:"name"`
+	Default bool   `json:"default"` // it also looks at frames that name no detector
+	Model   string `json:"model"`
+	Device  string `json:"device"` // that the network really runs on
+	Workers int    `json:"workers"`
+}
+
 // Status is the last known state of a worker or a camera, every five seconds.
 type Status struct {
 	Schema   string             `json:"schema"`
@@ -288,4 +299,5 @@ type Status struct {
 	Cause    string             `json:"cause,omitempty"`
 	At       time.Time          `json:"at"`
 	Counters map[string]float64 `json:"counters,omitempty"`
+	Detector *DetectorStatus    `json:"detector,omitempty"` // of the role detect
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,10 +28,12 @@ const (
 //
 // A stream gives its messages in the order in which they came, and of one that was replaced by a newer one the place is lost: a camera
 // whose frames come just before those of others would be seen each time, and the last ones never. So every camera has a
-// consumer of its own, shared by the pool, and each puller one that tells it, without pictures, of whom there are frames.
+// consumer of its own, shared by the pool, and each puller one that tells it, without pictures, of whom there are frames. Frames say
+// which detector they are for; a puller passes over those of others.
 type FramePuller struct {
-	conn *Conn
-	pool string
+	conn      *Conn
+	pool      string
+	detectors []string // whose frames it takes; "": those that name none
 
 	asking  chan struct{}      // held by the one who asks; what follows is his
 	news    jetstream.Consumer // nil: to be made
@@ -40,19 +43,23 @@ type FramePuller struct {
 
 // pulled is what a puller knows of one camera. Numbers of messages are those of the stream.
 type pulled struct {
-	consumer jetstream.Consumer // nil: to be made
+	detector string             // that its frames are for
+	consumer jetstream.Consumer // of those; nil: to be made
 	told     uint64             // the newest frame that is known of
 	taken    uint64             // the newest that this puller, or another, has taken
 	served   uint64             // the puller's count when it took one last
 }
 
-// PullFrames joins a pool, named [A-Za-z0-9_-]{1,64}. All who pull for the same pool share the frames. It waits for the
-// broker until ctx ends.
-func (c *Conn) PullFrames(ctx context.Context, pool string) (*FramePuller, error) {
+// PullFrames joins a pool, named [A-Za-z0-9_-]{1,64}, and takes the frames of these detectors, "" for frames that name none; with
+// no detector it takes those. All who pull for the same pool share the frames of a detector. It waits for the broker until ctx ends.
+func (c *Conn) PullFrames(ctx context.Context, pool string, detectors ...string) (*FramePuller, error) {
 	if err := validateName("pool", pool); err != nil {
 		return nil, fmt.Errorf("pull frames: %w", err)
 	}
-	p := &FramePuller{conn: c, pool: pool, asking: make(chan struct{}, 1), cameras: map[string]*pulled{}}
+	if len(detectors) == 0 {
+		detectors = []string{""}
+	}
+	p := &FramePuller{conn: c, pool: pool, detectors: detectors, asking: make(chan struct{}, 1), cameras: map[string]*pulled{}}
 	if err := p.join(ctx); err != nil {
 		return nil, fmt.Errorf("pull frames for pool %s: %w", pool, err)
 	}
@@ -108,6 +115,9 @@ func (p *FramePuller) ask(ctx context.Context) (*Frame, error) {
 			p.conn.malformed(msg.Subject(), err)
 			continue
 		}
+		if !p.wants(f.Detector) { // the camera was given to another one just now, who has a consumer of his own
+			continue
+		}
 		p.conn.counters.received.Add(1)
 		return f, nil
 	}
@@ -150,15 +160,22 @@ func (p *FramePuller) note(msg jetstream.Msg) (more uint64, err error) {
 		p.conn.malformed(msg.Subject(), err)
 		return about.NumPending, nil
 	}
+	detector := msg.Headers().Get(headerDetector)
+	if !p.wants(detector) {
+		delete(p.cameras, camera) // what was there before has been replaced
+		return about.NumPending, nil
+	}
 	known := p.cameras[camera]
-	if known == nil {
+	if known == nil || known.detector != detector {
 		p.makeRoom()
-		known = &pulled{}
+		known = &pulled{detector: detector}
 		p.cameras[camera] = known
 	}
 	known.told = about.Sequence.Stream
 	return about.NumPending, nil
 }
+
+func (p *FramePuller) wants(detector string) bool { return slices.Contains(p.detectors, detector) }
 
 // makeRoom forgets cameras that have no frame when there are too many.
 func (p *FramePuller) makeRoom() {
@@ -191,7 +208,7 @@ func (p *FramePuller) take(ctx context.Context, camera string) (jetstream.Msg, e
 	c := p.cameras[camera]
 	if c.consumer == nil {
 		var err error
-		if c.consumer, err = p.cameraConsumer(ctx, camera); err != nil {
+		if c.consumer, err = p.cameraConsumer(ctx, camera, c.detector); err != nil {
 			return nil, err
 		}
 	}
@@ -260,10 +277,14 @@ func (p *FramePuller) newsConsumer(ctx context.Context) (jetstream.Consumer, err
 	return p.consumer(ctx, jetstream.ConsumerConfig{FilterSubject: p.conn.subjects.Frames("*"), HeadersOnly: true, InactiveThreshold: newsAge})
 }
 
-// cameraConsumer gives the pool's consumer of a camera. Names of pools and cameras hold no "=".
-func (p *FramePuller) cameraConsumer(ctx context.Context, camera string) (jetstream.Consumer, error) {
+// cameraConsumer gives the pool's consumer of the frames of a camera that are for a detector. Names hold no "=".
+func (p *FramePuller) cameraConsumer(ctx context.Context, camera, detector string) (jetstream.Consumer, error) {
+	name := p.pool + "=" + camera
+	if detector != "" {
+		name += "=" + detector
+	}
 	return p.consumer(ctx, jetstream.ConsumerConfig{
-		Durable: p.pool + "=" + camera, FilterSubject: p.conn.subjects.Frames(camera), MaxWaiting: 1024, InactiveThreshold: time.Hour,
+		Durable: name, FilterSubject: p.conn.subjects.Frames(camera), MaxWaiting: 1024, InactiveThreshold: time.Hour,
 	})
 }
 

@@ -111,6 +111,9 @@ func TestPublishedMessagesMatchTheirSchemas(t *testing.T) {
 		{"scene", "sightline.scene.gate", c.PublishScene(t.Context(), &Scene{Camera: "gate", At: captured})},
 		{"status", "sightline.status.ingest.gate", c.PublishStatus(t.Context(), someStatus())},
 		{"status", "sightline.status.detect.host-1", c.PublishStatus(t.Context(), &Status{Role: "detect", ID: "host-1", State: "running", At: captured})},
+		{"status", "sightline.status.detect.host-2", c.PublishStatus(t.Context(), &Status{
+			Role: "detect", ID: "host-2", State: "running", At: captured, Detector: &DetectorStatus{"big", false, "m@01234567", "cpu", 2},
+		})},
 	} {
 		if step.err != nil {
 			t.Fatal(step.err)

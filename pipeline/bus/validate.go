@@ -81,6 +81,9 @@ func (d *Detections) Validate() error {
 	var v validator
 	v.schema(d.Schema, SchemaDetections)
 	v.frame(d.Camera, d.Session, d.CapturedAt, d.Clock, d.Frame, d.Model)
+	if d.Detector != "" {
+		v.check(validateName("detector", d.Detector))
+	}
 	v.that(d.Dropped >= 0 && d.Dropped <= maxDropped, "dropped %d: must not be negative", d.Dropped)
 	v.check(d.Tiles.Policy.validate())
 	v.tiles(&d.Tiles, d.Frame)
@@ -199,6 +202,12 @@ func (s *Status) Validate() error {
 	v.that(s.State != "" && len(s.State) <= maxText, "the state must have 1 to %d bytes", maxText)
 	v.text("cause", s.Cause, maxCause)
 	v.check(validateTime("at", s.At))
+	if d := s.Detector; d != nil {
+		v.check(validateName("detector", d.Name))
+		v.text("model", d.Model, maxText)
+		v.text("device", d.Device, maxText)
+		v.that(d.Workers >= 0, "workers %d: must not be negative", d.Workers)
+	}
 	v.that(len(s.Counters) <= maxCounter, "%d counters: must be at most %d", len(s.Counters), maxCounter)
 	for name, n := range s.Counters {
 		v.that(name != "" && len(name) <= maxText && !math.IsNaN(n) && !math.IsInf(n, 0), "counter %.40q: must have a name and a number", name)

@@ -1,0 +1,71 @@
+package detect
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/models"
+)
+
+// workersElsewhere is the number of sessions on a device beside the processor: while it computes for one, the next is prepared.
+const workersElsewhere = 2
+
+// longestReason bounds what is told of a device that cannot be used.
+const longestReason = 1024
+
+// device is the one to use, once it was settled on.
+func (c Config) device() string {
+	if len(c.Devices) == 0 {
+		return string(onnx.CPU)
+	}
+	return c.Devices[0]
+}
+
+// anyShape tells whether a device takes inputs of several shapes in one session at little cost: others compile the network for each.
+func anyShape(device string) bool {
+	d, err := onnx.ParseDevice(device)
+	return err == nil && (d.Kind == onnx.CPU || d.Kind == onnx.CUDA)
+}
+
+// ownShape is the one that the model was made for.
+func ownShape(spec models.Spec) []shape { return []shape{{spec.Width, spec.Height}} }
+
+func defaultWorkers(device string) int {
+	if d, err := onnx.ParseDevice(device); err == nil && !d.OnProcessor() {
+		return workersElsewhere
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Settle leaves the first device in a configuration that the model really runs on, and says loudly where that is not the first. A
+// single device is not tried.
+func Settle(cfg Config, log *slog.Logger) (Config, error) {
+	if len(cfg.Devices) < 2 {
+		return cfg, nil
+	}
+	spec, err := models.Load(cfg.Model)
+	if err != nil {
+		return cfg, err
+	}
+	var faults []error
+	for _, device := range cfg.Devices {
+		one := cfg
+		one.Devices = []string{device}
+		l, err := openLane(one, spec, ownShape(spec), nil)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		l.close()
+		if len(faults) > 0 {
+			one.Fallback = errors.Join(faults...).Error()
+			one.Fallback = one.Fallback[:min(len(one.Fallback), longestReason)]
+			log.Warn("the network falls back to another device than the first of the configuration", "device", device, "wanted", cfg.Devices[0],
+				"cause", one.Fallback)
+		}
+		return one, nil
+	}
+	return cfg, errors.Join(faults...)
+}
