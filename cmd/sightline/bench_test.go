@@ -19,6 +19,8 @@ func BenchmarkRun4K(b *testing.B) {
 	for name, model := range map[string]string{"float": shared(b, "models", "yolox_nano.onnx"), "int8": shippedModel()} {
 		b.Run(name+"/off", func(b *testing.B) { benchmarkRun(b, model, "off", clip) })
 		b.Run(name+"/off-two-cameras", func(b *testing.B) { benchmarkRun(b, model, "off", clip, clip) })
+		b.Run(name+"/adaptive", func(b *testing.B) { benchmarkRun(b, model, "adaptive", clip) })
+		b.Run(name+"/adaptive-two-cameras", func(b *testing.B) { benchmarkRun(b, model, "adaptive", clip, clip) })
 		b.Run(name+"/grid", func(b *testing.B) { benchmarkRun(b, model, "grid", clip) })
 	}
 }

@@ -62,6 +62,14 @@ typedef struct {
   int32_t *row[2];
 } pair;
 
+// ahead is how many rows before its turn a row is asked for: rows of a large picture lie in pages of their own, which the processor does
+// not foresee.
+enum { ahead = 4 };
+
+static void ask(uintptr_t from, uintptr_t to) {
+  for (; from <= to; from += 64) __builtin_prefetch((const void *)from);
+}
+
 static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower, const int32_t *left, const int32_t *right,
                  const int32_t *part, int n) {
   if (p->number[1] == upper || p->number[0] == lower) {
@@ -72,6 +80,8 @@ static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower
   const int32_t want[2] = {upper, lower};
   for (int k = 0; k < 2; k++) {
     if (p->number[k] == want[k]) continue;
+    const uintptr_t next = (uintptr_t)plane + (int64_t)(want[k] + ahead) * stride; // may lie behind the plane: asking is harmless
+    ask(next + left[0], next + right[n - 1]);
     across(plane + (int64_t)want[k] * stride, left, right, part, n, p->row[k]);
     p->number[k] = want[k];
   }
