@@ -210,6 +210,9 @@ func benchmarkLatency(b *testing.B, f fleet) {
 // BenchmarkLoadOverload has four cameras of one frame rate give three times the frames that can be looked at. Reported are the age of
 // the frames that are, and the least and the largest share that a camera has of them, of an even one.
 func BenchmarkLoadOverload(b *testing.B) {
+	b.Run("4K-adaptive", func(b *testing.B) {
+		benchmarkOverload(b, fleet{clip: shared(b, "clips", "mosaic-4k.mp4"), cameras: 4})
+	})
 	b.Run("4K-grid", func(b *testing.B) {
 		benchmarkOverload(b, fleet{clip: shared(b, "clips", "mosaic-4k.mp4"), cameras: 4, tiles: "policy: grid"})
 	})
