@@ -74,6 +74,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 		return nil, err
 	}
 	e.device, e.fallback = cfg.device(), cfg.Fallback
+	warnOfInt8(spec, e.device, log)
 	if e.lanes = cfg.Workers; e.lanes == 0 {
 		e.lanes = defaultWorkers(e.device)
 	}

@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,18 +97,4 @@ func (l *Layout) measure(ctx context.Context, cfg Config, spec models.Spec, duri
 		return 0, *err
 	}
 	return float64(looks.Load()) / time.Since(began).Seconds(), ctx.Err()
-}
-
-// Processor is the name of the machine's processor as Linux tells it, "" elsewhere.
-func Processor() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(info)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -38,6 +39,7 @@ func load(path string) (Spec, error) {
 	sum := sha256.Sum256(data)
 	spec := Spec{
 		Name: strings.TrimSuffix(filepath.Base(path), ".onnx"), Path: real, SHA256: hex.EncodeToString(sum[:]),
+		Int8: bytes.Contains(data, []byte("QuantizeLinear")), // DynamicQuantizeLinear too
 	}
 	// The card comes first: a truncated file is best told by its sum.
 	card, err := cardBeside(path, spec.SHA256)

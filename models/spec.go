@@ -77,6 +77,7 @@ type Spec struct {
 	Licence string     // as its card says, "" where there is none
 	Origin  CardOrigin // as its card says: what it was made from, or itself
 	Source  Source
+	Int8    bool // it computes in int8, at least in parts
 
 	Input  string  // name of the input tensor, [N, 3, Height, Width] float32
 	Output string  // name of the output tensor, see OutputShape, float32; "" where there is a Head

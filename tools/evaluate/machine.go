@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"strings"
 
-	"golang.org/x/sys/cpu"
-
 	"github.com/sightline/sightline/detect"
 )
 
@@ -16,29 +14,10 @@ func Machine() string {
 	if name := detect.Processor(); name != "" {
 		parts = append([]string{name}, parts...)
 	}
-	if words, _ := wholeNumbers(); words != "" {
+	if words, _ := detect.WholeNumbers(); words != "" {
 		parts = append(parts, words)
 	}
 	return strings.Join(parts, ", ")
-}
-
-// wholeNumbers says whether the processor multiplies and adds int8 in one instruction, where that can be known.
-func wholeNumbers() (words string, fast bool) {
-	switch {
-	case runtime.GOARCH == "amd64" && cpu.X86.HasAVX512VNNI:
-		return "AVX512-VNNI", true
-	case runtime.GOARCH == "amd64" && cpu.X86.HasAVXVNNI:
-		return "AVX-VNNI", true
-	case runtime.GOARCH == "amd64":
-		return "no VNNI", false
-	case runtime.GOARCH == "arm64" && cpu.ARM64.HasI8MM:
-		return "int8 matrix product", true
-	case runtime.GOARCH == "arm64" && cpu.ARM64.HasASIMDDP:
-		return "int8 dot product", true
-	case runtime.GOARCH == "arm64" && runtime.GOOS == "linux":
-		return "no int8 dot product", false
-	}
-	return "", true
 }
 
 // warnSlow names int8 models that are slower here than the first float model, or that do not compute in int8 at all: int8 is worth its
@@ -57,7 +36,7 @@ func (r *Report) warnSlow() {
 		return
 	}
 	remedy := "run the float model here"
-	if words, fast := wholeNumbers(); !fast {
+	if words, fast := detect.WholeNumbers(); !fast {
 		remedy = "this processor has " + words + "; " + remedy
 		if runtime.GOARCH == "amd64" {
 			remedy += ", or quantise with --target avx2"
