@@ -22,7 +22,7 @@ run() {
 	shift 2
 	[ ${#kept[@]} -gt 0 ] || return 0
 	go run "$runner" --format pkgname-and-test-fails --jsonfile "$log" -- \
-		-tags "$TAGS" -timeout 10m "$@" "${more[@]}" "${kept[@]}" || status=1
+		-tags "$TAGS" -timeout 14m "$@" "${more[@]}" "${kept[@]}" || status=1
 }
 
 # The events of `go test -json` come in order: a test says why it skips, then it has skipped.
