@@ -37,6 +37,10 @@ type Engine struct {
 type Look struct {
 	Picture *picture.I420 // only read
 	Regions []bus.Region  // none: the whole frame
+	// Shrunk, if above 1, says that Picture shows the frame, of the size Frame, at so small a part of its sides, rounded up. Such a frame
+	// is looked at as a whole.
+	Shrunk int
+	Frame  bus.Size
 	// Policy is PolicyGrid where each region shall have a look of its own, and a thing that a seam cuts a second one.
 	Policy bus.Policy
 	// Valid, if not nil, is asked each time pixels were read, one call at a time; false makes Detect return ErrStale.
@@ -162,6 +166,19 @@ func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
 // Pixels are those of the network's input that first looks at regions take under a policy; see Result.
 func (e *Engine) Pixels(regions []bus.Region, policy bus.Policy) int {
 	return e.packer.pixels(e.packer.pack(nil, regions, policy))
+}
+
+// Shrink is the largest of 8, 4, 2 and 1 by which a frame may be shrunk before it is looked at as a whole: what is left has no fewer
+// pixels than the network's input.
+func (e *Engine) Shrink(width, height int) int {
+	whole := bus.Region{W: width, H: height}
+	index, _ := e.packer.fit(whole, e.packer.shapes[0].scale(whole))
+	for n := 8; n > 1; n /= 2 {
+		if e.packer.shapes[index].scale(whole)*float32(n) <= 1 {
+			return n
+		}
+	}
+	return 1
 }
 
 // Close ends the workers and frees their sessions. No Detect may run or follow.

@@ -44,12 +44,13 @@ func (f *frame) begin(l Look) error {
 		f.prepared(1)
 		return err
 	}
+	size := l.size()
 	if len(l.Regions) > 0 {
 		f.looks = f.packer.pack(f.looks, l.Regions, l.Policy)
 	} else {
-		f.looks = f.packer.pack(f.looks, []bus.Region{{W: l.Picture.Width, H: l.Picture.Height}}, l.Policy)
+		f.looks = f.packer.pack(f.looks, []bus.Region{{W: size.Width, H: size.Height}}, l.Policy)
 	}
-	f.merger.begin(l.Picture.Width, l.Picture.Height)
+	f.merger.begin(size.Width, size.Height)
 	f.plan(0)
 	if joined := len(l.Regions) - len(f.looks); joined > 0 {
 		f.taken(joined)
@@ -92,9 +93,20 @@ func (f *frame) withdraw(first, found int) {
 	f.merger.regions, f.merger.found, f.merger.merged = f.merger.regions[:first], f.merger.found[:found], true
 }
 
+// size is that of the frame.
+func (l *Look) size() bus.Size {
+	if l.Shrunk > 1 {
+		return l.Frame
+	}
+	return bus.Size{Width: l.Picture.Width, Height: l.Picture.Height}
+}
+
 // check holds the picture and its regions against each other, so that lanes need not.
 func (l *Look) check() error {
 	p := l.Picture
+	if n := l.Shrunk; n > 1 && (len(l.Regions) > 0 || p.Width != (l.Frame.Width+n-1)/n || p.Height != (l.Frame.Height+n-1)/n) {
+		return fmt.Errorf("picture of %dx%d with %d regions: must show a frame of %dx%d at 1/%d, without regions", p.Width, p.Height, len(l.Regions), l.Frame.Width, l.Frame.Height, n)
+	}
 	cw, ch := (p.Width+1)/2, (p.Height+1)/2
 	if p.Width < 1 || p.Height < 1 || p.StrideY < p.Width || p.StrideC < cw {
 		return fmt.Errorf("picture of %dx%d with strides %d and %d: sides must be positive and strides at least as long", p.Width, p.Height, p.StrideY, p.StrideC)

@@ -137,7 +137,12 @@ func (l *lane) take(j job) {
 func (l *lane) prepare(j job, r bus.Region) {
 	f, started := j.frame, time.Now()
 	in := l.input
-	transform, err := l.letterbox.Fill(in.item(len(l.items)), in.shape.width, in.shape.height, f.look.Picture, picture.Rect{X: r.X, Y: r.Y, W: r.W, H: r.H})
+	pic, part := f.look.Picture, picture.Rect{X: r.X, Y: r.Y, W: r.W, H: r.H}
+	if f.look.Shrunk > 1 {
+		part = picture.Rect{W: pic.Width, H: pic.Height}
+	}
+	transform, err := l.letterbox.Fill(in.item(len(l.items)), in.shape.width, in.shape.height, pic, part)
+	transform.Scale /= float32(max(1, f.look.Shrunk))
 	switch {
 	case err != nil:
 		f.fail(fmt.Errorf("prepare region %+v: %w", r, err))

@@ -109,11 +109,13 @@ func (r *reader) detect(ctx context.Context, engine *Engine, f *bus.Frame) (resu
 	started := time.Now()
 	switch f.Encoding {
 	case bus.EncodingJPEG:
-		if err := r.decode(f); err != nil {
+		look, err := r.decode(engine, f)
+		if err != nil {
 			return Result{}, 0, err
 		}
 		prepared = time.Since(started)
-		result, err = engine.Detect(ctx, Look{Picture: &r.decoded, Regions: f.Regions, Policy: f.Policy, OnTaken: r.taken})
+		result, err = engine.Detect(ctx, look)
+		return result, prepared, err
 	case bus.EncodingSHM:
 		if err := r.open(f); err != nil {
 			return Result{}, 0, err
@@ -128,11 +130,21 @@ func (r *reader) detect(ctx context.Context, engine *Engine, f *bus.Frame) (resu
 	return result, prepared, err
 }
 
-func (r *reader) decode(f *bus.Frame) error {
-	if err := r.decoder.Decode(f.Body, &r.decoded); err != nil {
-		return err
+// decode decodes the picture of a frame, only as far as needed where the whole is all that is looked at.
+func (r *reader) decode(engine *Engine, f *bus.Frame) (Look, error) {
+	look := Look{Picture: &r.decoded, Regions: f.Regions, Policy: f.Policy, OnTaken: r.taken, Shrunk: 1, Frame: bus.Size{Width: f.Width, Height: f.Height}}
+	if wholeAlone(f) {
+		look.Regions, look.Shrunk = nil, engine.Shrink(f.Width, f.Height)
 	}
-	return sameSize(&r.decoded, f)
+	if err := r.decoder.DecodeShrunk(f.Body, &r.decoded, look.Shrunk); err != nil {
+		return Look{}, err
+	}
+	return look, sameSize(&r.decoded, f, look.Shrunk)
+}
+
+// wholeAlone tells whether nothing but the whole frame is to be looked at.
+func wholeAlone(f *bus.Frame) bool {
+	return len(f.Regions) == 0 || len(f.Regions) == 1 && f.Regions[0] == bus.Region{W: f.Width, H: f.Height}
 }
 
 // open takes hold of shared pixels; releaseView lets go of them.
@@ -147,7 +159,7 @@ func (r *reader) open(f *bus.Frame) error {
 		Width: p.Width, Height: p.Height, Y: p.Y, U: p.U, V: p.V, StrideY: p.StrideY, StrideC: p.StrideC,
 		Matrix: picture.Matrix(p.Matrix), FullRange: p.FullRange,
 	}
-	if err := sameSize(&r.mapped, f); err != nil {
+	if err := sameSize(&r.mapped, f, 1); err != nil {
 		r.releaseView()
 		return err
 	}
@@ -172,9 +184,9 @@ func (r *reader) regionsTaken(n int) {
 func regionsOf(f *bus.Frame) int { return max(1, len(f.Regions)) }
 
 // sameSize refuses a picture that is not what its header says: its boxes would lie elsewhere.
-func sameSize(p *picture.I420, f *bus.Frame) error {
-	if p.Width != f.Width || p.Height != f.Height {
-		return fmt.Errorf("the picture is %dx%d, but its header says %dx%d: they must be equal", p.Width, p.Height, f.Width, f.Height)
+func sameSize(p *picture.I420, f *bus.Frame, shrunk int) error {
+	if p.Width != (f.Width+shrunk-1)/shrunk || p.Height != (f.Height+shrunk-1)/shrunk {
+		return fmt.Errorf("the picture is %dx%d, at 1/%d of its size, but its header says %dx%d: they must be equal", p.Width, p.Height, shrunk, f.Width, f.Height)
 	}
 	return nil
 }

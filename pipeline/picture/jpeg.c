@@ -3,11 +3,11 @@
 #include <stdio.h> // jpeglib.h needs it
 #include <jpeglib.h>
 
-int sl_jpeg_to_planes(tjhandle h, const uint8_t *data, unsigned long size, uint8_t *y, uint8_t *u, uint8_t *v, int stride_y,
-                      int stride_u, int stride_v, int flags) {
+int sl_jpeg_to_planes(tjhandle h, const uint8_t *data, unsigned long size, uint8_t *y, uint8_t *u, uint8_t *v, int width, int height,
+                      int stride_y, int stride_u, int stride_v, int flags) {
   unsigned char *planes[3] = {y, u, v};
   int strides[3] = {stride_y, stride_u, stride_v};
-  return tjDecompressToYUVPlanes(h, data, size, planes, 0, strides, 0, flags);
+  return tjDecompressToYUVPlanes(h, data, size, planes, width, strides, height, flags);
 }
 
 int sl_jpeg_from_planes(tjhandle h, const uint8_t *y, const uint8_t *u, const uint8_t *v, int width, int height, int stride_y,

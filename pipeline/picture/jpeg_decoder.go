@@ -52,20 +52,27 @@ func (d *JPEGDecoder) Close() {
 // width or height needs one column or row more) and replaced by new ones otherwise. Grey and every subsampling of YCbCr
 // become 4:2:0. Refused are CMYK, more than 8 bits, arithmetic coding, more pixels than the limit, more than 100 scans,
 // truncated and corrupt data; dst's pixels are then undefined.
-func (d *JPEGDecoder) Decode(data []byte, dst *I420) error {
+func (d *JPEGDecoder) Decode(data []byte, dst *I420) error { return d.DecodeShrunk(data, dst, 1) }
+
+// DecodeShrunk decodes as Decode does, into a picture of an nth of the sides, rounded up; n is 1, 2, 4 or 8. Each of its pixels is the
+// mean of n by n, and what makes finer detail is not computed: a third of the time is saved.
+func (d *JPEGDecoder) DecodeShrunk(data []byte, dst *I420, n int) error {
+	if n != 1 && n != 2 && n != 4 && n != 8 {
+		return fmt.Errorf("decode JPEG at 1/%d: must be 1, 1/2, 1/4 or 1/8", n)
+	}
 	if d.handle == nil {
 		return errors.New("decode JPEG: the decoder is closed")
 	}
 	if err := checkJPEGHeader(data, d.limits); err != nil {
 		return fmt.Errorf("decode JPEG of %d bytes: it %w", len(data), err)
 	}
-	if err := d.decode(data, dst); err != nil {
+	if err := d.decode(data, dst, n); err != nil {
 		return fmt.Errorf("decode JPEG of %d bytes: %w", len(data), err)
 	}
 	return nil
 }
 
-func (d *JPEGDecoder) decode(data []byte, dst *I420) error {
+func (d *JPEGDecoder) decode(data []byte, dst *I420, n int) error {
 	defer runtime.KeepAlive(d)
 	w, h, sampling, space := &d.size[0], &d.size[1], &d.size[2], &d.size[3]
 	if C.tjDecompressHeader3(d.handle, bytePointer(data), C.ulong(len(data)), w, h, sampling, space) != 0 {
@@ -74,11 +81,12 @@ func (d *JPEGDecoder) decode(data []byte, dst *I420) error {
 	if err := d.limits.check(int(*w), int(*h)); err != nil {
 		return err
 	}
+	shrunk := [2]int{(int(*w) + n - 1) / n, (int(*h) + n - 1) / n}
 	switch *space {
 	case C.TJCS_YCbCr, C.TJCS_GRAY:
-		return d.decodePlanes(data, dst, int(*w), int(*h), *sampling)
+		return d.decodePlanes(data, dst, shrunk[0], shrunk[1], *sampling)
 	case C.TJCS_RGB:
-		return d.decodeRGB(data, dst, int(*w), int(*h))
+		return d.decodeRGB(data, dst, shrunk[0], shrunk[1])
 	}
 	return errors.New("CMYK is not taken, only grey, YCbCr and RGB")
 }
@@ -93,15 +101,15 @@ func (d *JPEGDecoder) decodePlanes(data []byte, dst *I420, w, h int, sampling C.
 	dst.Matrix, dst.FullRange = BT601, true
 	switch sampling {
 	case C.TJSAMP_420:
-		return d.intoPlanes(data, dst.Y, dst.U, dst.V, dst.StrideY, dst.StrideC)
+		return d.intoPlanes(data, dst, dst.U, dst.V, dst.StrideC)
 	case C.TJSAMP_GRAY:
 		fillGrey(dst)
-		return d.intoPlanes(data, dst.Y, nil, nil, dst.StrideY, 0)
+		return d.intoPlanes(data, dst, nil, nil, 0)
 	}
 	cw, ch := int(C.tjPlaneWidth(1, C.int(w), sampling)), int(C.tjPlaneHeight(1, C.int(h), sampling))
 	d.reserve(2 * cw * ch)
 	u, v := d.scratch[:cw*ch], d.scratch[cw*ch:2*cw*ch]
-	if err := d.intoPlanes(data, dst.Y, u, v, dst.StrideY, cw); err != nil {
+	if err := d.intoPlanes(data, dst, u, v, cw); err != nil {
 		return err
 	}
 	across, down := chromaRatio(sampling)
@@ -128,12 +136,12 @@ func resampleChroma(src []byte, w, h int, plane []byte, dst *I420, across, down 
 		C.int(chromaSide(dst.Width)), C.int(chromaSide(dst.Height)), C.int(dst.StrideC), across, down)
 }
 
-// intoPlanes decodes without a copy. The first pass stops at the first thing that is wrong, so that a few bytes cannot cost
+// intoPlanes decodes luma into dst, whose size is set, and chroma, without a copy. The first pass stops at the first thing that is wrong, so that a few bytes cannot cost
 // the time of a large picture; the harmless kind is then let pass in a second.
-func (d *JPEGDecoder) intoPlanes(data, y, u, v []byte, strideY, strideC int) error {
+func (d *JPEGDecoder) intoPlanes(data []byte, dst *I420, u, v []byte, strideC int) error {
 	run := func(flags C.int) error {
-		if C.sl_jpeg_to_planes(d.handle, u8(data), C.ulong(len(data)), u8(y), u8(u), u8(v),
-			C.int(strideY), C.int(strideC), C.int(strideC), flags) != 0 {
+		if C.sl_jpeg_to_planes(d.handle, u8(data), C.ulong(len(data)), u8(dst.Y), u8(u), u8(v), C.int(dst.Width), C.int(dst.Height),
+			C.int(dst.StrideY), C.int(strideC), C.int(strideC), flags) != 0 {
 			return d.fault()
 		}
 		return nil

@@ -245,3 +245,48 @@ func FuzzDecodeJPEG(f *testing.F) {
 		}
 	})
 }
+
+// TestShrunkIsTheMeanOfWhatItStandsFor: for every share and sides that it does not divide.
+func TestShrunkIsTheMeanOfWhatItStandsFor(t *testing.T) {
+	d, err := NewJPEGDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, size := range [][2]int{{640, 360}, {333, 257}, {17, 9}} {
+		data := encode(t, scene(size[0], size[1], BT601, true), 95)
+		var whole, small I420
+		if err := d.Decode(data, &whole); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{1, 2, 4, 8} {
+			if err := d.DecodeShrunk(data, &small, n); err != nil {
+				t.Fatal(err)
+			}
+			if small.Width != (size[0]+n-1)/n || small.Height != (size[1]+n-1)/n {
+				t.Fatalf("%v at 1/%d is %dx%d", size, n, small.Width, small.Height)
+			}
+			for y := range size[1] / n {
+				for x := range size[0] / n {
+					if got, want := float64(small.Y[y*small.StrideY+x]), meanOf(&whole, x*n, y*n, n); math.Abs(got-want) > 4 {
+						t.Fatalf("%v at 1/%d: %g at %d, %d, want %g", size, n, got, x, y, want)
+					}
+				}
+			}
+		}
+	}
+	if err := d.DecodeShrunk(nil, &I420{}, 3); err == nil || !strings.Contains(err.Error(), "1/3") {
+		t.Errorf("a third: %v", err)
+	}
+}
+
+// meanOf is the mean level of n by n pixels.
+func meanOf(p *I420, x, y, n int) float64 {
+	sum := 0
+	for j := range n {
+		for i := range n {
+			sum += int(p.Y[(y+j)*p.StrideY+x+i])
+		}
+	}
+	return float64(sum) / float64(n*n)
+}
