@@ -30,7 +30,7 @@ func anyShape(device string) bool {
 }
 
 // ownShape is the one that the model was made for.
-func ownShape(spec models.Spec) []shape { return []shape{{spec.Width, spec.Height}} }
+func ownShape(spec models.Spec) shapes { return shapes{{spec.Width, spec.Height}} }
 
 func defaultWorkers(device string) int {
 	if d, err := onnx.ParseDevice(device); err == nil && !d.OnProcessor() {

@@ -26,9 +26,9 @@ type Engine struct {
 	fallback string
 	filters  []Filter // by class
 	lanes    int
-	packer   packer
+	shapes   shapes
 	health   *health
-	jobs     chan job // unbuffered: waiting frames take turns, look by look
+	jobs     chan job // unbuffered: waiting frames take turns, region by region
 	frames   sync.Pool
 	running  sync.WaitGroup
 }
@@ -41,16 +41,15 @@ type Look struct {
 	// is looked at as a whole.
 	Shrunk int
 	Frame  bus.Size
-	// Policy is PolicyGrid where each region shall have a look of its own, and a thing that a seam cuts a second one.
+	// Policy is PolicyGrid where a thing that a seam cuts shall get a second look, at a tile of its own.
 	Policy bus.Policy
 	// Valid, if not nil, is asked each time pixels were read, one call at a time; false makes Detect return ErrStale.
 	Valid func() bool
 	// OnPrepared, if not nil, is called exactly once, as soon as no pixel is needed any more, also when Detect fails. It may be called
 	// from another goroutine.
 	OnPrepared func()
-	// OnTaken, if not nil, is called by Detect's own goroutine each time that a lane has taken so many regions, or that they are looked at
-	// together with another one.
-	OnTaken func(regions int)
+	// OnTaken, if not nil, is called by Detect's own goroutine each time that a lane has taken a region.
+	OnTaken func()
 }
 
 // Result is what was found in one frame. Prepare and Infer are summed over its regions.
@@ -82,9 +81,9 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	if e.lanes = cfg.Workers; e.lanes == 0 {
 		e.lanes = defaultWorkers(e.device)
 	}
-	e.packer.shapes = shapesOf(spec)
+	e.shapes = shapesOf(spec)
 	if cfg.OneShape || !anyShape(e.device) {
-		e.packer.shapes = e.packer.shapes[:1]
+		e.shapes = e.shapes[:1]
 	}
 	e.health.lanes.Store(int64(e.lanes))
 	for i := range e.lanes {
@@ -98,7 +97,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 		}
 		e.running.Go(func() { l.run(e.jobs, cfg.every()*time.Duration(i+1)/time.Duration(e.lanes)) })
 	}
-	e.frames.New = func() any { return newFrame(cfg.iou(), e.packer) }
+	e.frames.New = func() any { return newFrame(cfg.iou(), e.shapes) }
 	log.Info("model loaded", "model", spec.ID(), "family", spec.Family, "input", fmt.Sprintf("%dx%d", spec.Width, spec.Height),
 		"labels", len(spec.Labels), "facts", spec.Source, "device", e.device, "workers", e.lanes, "threads", max(1, cfg.Threads), "max_batch_size", cfg.batch(spec))
 	return e, nil
@@ -106,8 +105,8 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 
 // openLane makes a lane. The first one finds out whether the network takes other shapes than its own.
 func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, error) {
-	l, err := openLane(cfg, e.spec, e.packer.shapes, e.health)
-	if !first || len(e.packer.shapes) == 1 {
+	l, err := openLane(cfg, e.spec, e.shapes, e.health)
+	if !first || len(e.shapes) == 1 {
 		return l, err
 	}
 	if err == nil {
@@ -117,12 +116,12 @@ func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, erro
 		l.seat.leave(nil)
 	}
 	log.Warn("all is looked at in the model's own shape", "model", e.spec.ID(), "cause", err)
-	e.packer.shapes = e.packer.shapes[:1]
-	return openLane(cfg, e.spec, e.packer.shapes, e.health)
+	e.shapes = e.shapes[:1]
+	return openLane(cfg, e.spec, e.shapes, e.health)
 }
 
 // openLane makes a session and tries it, so that a model that cannot run is refused before the first frame.
-func openLane(cfg Config, spec models.Spec, shapes []shape, h *health) (*lane, error) {
+func openLane(cfg Config, spec models.Spec, shapes shapes, h *health) (*lane, error) {
 	began := time.Now()
 	n := cfg.batch(spec)
 	session, err := onnx.Open(onnx.Options{
@@ -159,22 +158,20 @@ func (e *Engine) Device() string { return e.device }
 // Fallback says why that is not the first device of the configuration, "" where it is.
 func (e *Engine) Fallback() string { return e.fallback }
 
-// Workers is the number of sessions, which is the number of looks or batches that are at work at once. It falls where a session is lost
+// Workers is the number of sessions, which is the number of regions or batches that are at work at once. It falls where a session is lost
 // and none can take its place, but not below one.
 func (e *Engine) Workers() int { return max(1, int(e.health.lanes.Load())) }
 
-// Pixels are those of the network's input that first looks at regions take under a policy; see Result.
-func (e *Engine) Pixels(regions []bus.Region, policy bus.Policy) int {
-	return e.packer.pixels(e.packer.pack(nil, regions, policy))
-}
+// Pixels are those of the network's input that a first look at regions takes; see Result.
+func (e *Engine) Pixels(regions []bus.Region) int { return e.shapes.pixels(regions) }
 
 // Shrink is the largest of 8, 4, 2 and 1 by which a frame may be shrunk before it is looked at as a whole: what is left has no fewer
 // pixels than the network's input.
 func (e *Engine) Shrink(width, height int) int {
 	whole := bus.Region{W: width, H: height}
-	index, _ := e.packer.fit(whole, e.packer.shapes[0].scale(whole))
+	scale := e.shapes[e.shapes.fit(whole)].scale(whole)
 	for n := 8; n > 1; n /= 2 {
-		if e.packer.shapes[index].scale(whole)*float32(n) <= 1 {
+		if scale*float32(n) <= 1 {
 			return n
 		}
 	}
@@ -196,12 +193,12 @@ func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 	}
 	e.send(ctx, f, 0)
 	f.unfinished.Wait()
-	first, found := len(f.looks), 0
+	first, found := len(f.regions), 0
 	if f.err == nil && l.Policy == bus.PolicyGrid {
 		first, found = f.second()
 	}
 	f.prepared(1)
-	if first < len(f.looks) {
+	if first < len(f.regions) {
 		e.send(ctx, f, first)
 		f.unfinished.Wait()
 		if f.err != nil {
@@ -211,20 +208,22 @@ func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 	return f.end(&e.spec, e.filters)
 }
 
-// send hands the looks out, from one on. When ctx ends, those that nobody took are given up; those that were taken are waited
+// send hands the regions out, from one on. When ctx ends, those that nobody took are given up; those that were taken are waited
 // for, because they read the picture.
 func (e *Engine) send(ctx context.Context, f *frame, from int) {
-	for i := from; i < len(f.looks); i++ {
+	for i := from; i < len(f.regions); i++ {
 		select {
 		case e.jobs <- job{f, i}:
-			f.taken(1)
+			if f.look.OnTaken != nil {
+				f.look.OnTaken()
+			}
 		case <-ctx.Done():
 			f.fail(ctx.Err())
-			f.skip(len(f.looks) - i)
+			f.skip(len(f.regions) - i)
 			return
 		case <-e.health.failed:
 			f.fail(e.health.cause)
-			f.skip(len(f.looks) - i)
+			f.skip(len(f.regions) - i)
 			return
 		}
 	}

@@ -10,33 +10,33 @@ import (
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
-// job is one look at one frame.
+// job is one region of one frame.
 type job struct {
-	frame *frame
-	look  int
+	frame  *frame
+	region int
 }
 
 // frame is a picture on its way through the lanes, with the scratch that it needs; frames are pooled.
 type frame struct {
-	look   Look
-	packer packer
-	looks  []look // at the given regions, then second ones
+	look    Look
+	shapes  shapes
+	regions []bus.Region // the given ones, then those of second looks
 
 	unprepared atomic.Int32
 	unfinished sync.WaitGroup
 	failed     atomic.Bool // lets lanes pass over what is lost
 
-	mu             sync.Mutex // protects what follows while looks are unfinished
+	mu             sync.Mutex // protects what follows while regions are unfinished
 	err            error
 	prepare, infer time.Duration
 	merger         merger
 }
 
-func newFrame(iou float32, p packer) *frame { return &frame{packer: p, merger: merger{iou: iou}} }
+func newFrame(iou float32, s shapes) *frame { return &frame{shapes: s, merger: merger{iou: iou}} }
 
-// begin plans the looks at a picture. It fails where picture or regions cannot be looked at.
+// begin takes a picture in. It fails where picture or regions cannot be looked at.
 func (f *frame) begin(l Look) error {
-	f.look, f.looks = l, f.looks[:0]
+	f.look, f.regions = l, append(f.regions[:0], l.Regions...)
 	f.err, f.prepare, f.infer = nil, 0, 0
 	f.failed.Store(false)
 	f.unprepared.Store(1) // until it is known whether there are second looks
@@ -45,43 +45,31 @@ func (f *frame) begin(l Look) error {
 		return err
 	}
 	size := l.size()
-	if len(l.Regions) > 0 {
-		f.looks = f.packer.pack(f.looks, l.Regions, l.Policy)
-	} else {
-		f.looks = f.packer.pack(f.looks, []bus.Region{{W: size.Width, H: size.Height}}, l.Policy)
+	if len(f.regions) == 0 {
+		f.regions = append(f.regions, bus.Region{W: size.Width, H: size.Height})
 	}
 	f.merger.begin(size.Width, size.Height)
-	f.plan(0)
-	if joined := len(l.Regions) - len(f.looks); joined > 0 {
-		f.taken(joined)
-	}
+	f.expect(0)
 	return nil
 }
 
-// plan counts the looks from one on, and says where they are.
-func (f *frame) plan(from int) {
-	n := len(f.looks) - from
+// expect counts the regions from one on.
+func (f *frame) expect(from int) {
+	n := len(f.regions) - from
 	f.unprepared.Add(int32(n))
 	f.unfinished.Add(n)
-	for _, l := range f.looks[from:] {
-		f.merger.extend(l, f.packer.shapes[l.shape].scale(l.region))
+	for _, r := range f.regions[from:] {
+		f.merger.extend(r, f.shapes[f.shapes.fit(r)].scale(r))
 	}
 }
 
-// taken tells the caller that regions wait no longer.
-func (f *frame) taken(regions int) {
-	if f.look.OnTaken != nil {
-		f.look.OnTaken(regions)
-	}
-}
-
-// second adds second looks and says where they begin, with what was found before.
+// second adds the regions of second looks and says where they begin, with what was found before.
 func (f *frame) second() (first, found int) {
-	first = len(f.looks)
+	first = len(f.regions)
 	if again := f.merger.second(); len(again) > 0 {
-		f.looks = f.packer.pack(f.looks, again, f.look.Policy)
+		f.regions = append(f.regions, again...)
 		found = len(f.merger.found)
-		f.plan(first)
+		f.expect(first)
 	}
 	return first, found
 }
@@ -89,7 +77,7 @@ func (f *frame) second() (first, found int) {
 // withdraw gives up the second looks where one of them failed: what was found before stands.
 func (f *frame) withdraw(first, found int) {
 	f.err = nil
-	f.looks = f.looks[:first]
+	f.regions = f.regions[:first]
 	f.merger.regions, f.merger.found, f.merger.merged = f.merger.regions[:first], f.merger.found[:found], true
 }
 
@@ -122,14 +110,14 @@ func (l *Look) check() error {
 	return nil
 }
 
-// prepared says that n looks need the picture no more; whoever says it last lets the picture go.
+// prepared says that n regions need the picture no more; whoever says it last lets the picture go.
 func (f *frame) prepared(n int) {
 	if f.unprepared.Add(int32(-n)) == 0 && f.look.OnPrepared != nil {
 		f.look.OnPrepared()
 	}
 }
 
-// skip gives up n looks that no lane has.
+// skip gives up n regions that no lane has.
 func (f *frame) skip(n int) {
 	f.prepared(n)
 	f.unfinished.Add(-n)
@@ -144,7 +132,7 @@ func (f *frame) fail(err error) {
 	f.failed.Store(true)
 }
 
-// add takes what a lane found in a look, in pixels of the frame.
+// add takes what a lane found in a region, in pixels of the frame.
 func (f *frame) add(found []candidate, prepare, infer time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,7 +149,7 @@ func (f *frame) end(spec *models.Spec, filters []Filter) (Result, error) {
 	}
 	started := time.Now()
 	objects := f.merger.objects(spec.Labels, filters)
-	return Result{Objects: objects, Prepare: f.prepare, Infer: f.infer, Merge: time.Since(started), Run: asked(f.looks), Pixels: f.packer.pixels(f.looks)}, nil
+	return Result{Objects: objects, Prepare: f.prepare, Infer: f.infer, Merge: time.Since(started), Run: len(f.regions), Pixels: f.shapes.pixels(f.regions)}, nil
 }
 
 // stillValid asks the owner of the picture, one lane at a time.

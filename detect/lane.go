@@ -20,7 +20,7 @@ type lane struct {
 	session   *onnx.Session
 	seat      seat // of the session, which runs by it alone
 	letterbox *picture.Letterboxer
-	shapes    []shape
+	shapes    shapes
 	inputs    []*input // by shape; nil where none was needed yet
 	maxBatch  int
 	delay     time.Duration
@@ -29,14 +29,14 @@ type lane struct {
 	input     *input // of the batch at hand
 }
 
-// item is one look in a batch.
+// item is one region in a batch.
 type item struct {
 	job       job
 	transform picture.Transform
 	prepare   time.Duration
 }
 
-func newLane(cfg Config, spec models.Spec, shapes []shape, session *onnx.Session, h *health) *lane {
+func newLane(cfg Config, spec models.Spec, shapes shapes, session *onnx.Session, h *health) *lane {
 	n := cfg.batch(spec)
 	l := spec.Layout
 	timer := time.NewTimer(time.Hour)
@@ -112,7 +112,7 @@ func (l *lane) gather(jobs <-chan job) {
 	}
 }
 
-// take prepares the input of a look as the next item. A batch holds one shape: one that has another is run before. A region that cannot
+// take prepares the input of a region as the next item. A batch holds one shape: one that has another is run before. A region that cannot
 // be prepared fails its own frame only.
 func (l *lane) take(j job) {
 	f := j.frame
@@ -120,17 +120,17 @@ func (l *lane) take(j job) {
 		f.skip(1)
 		return
 	}
-	look := &f.looks[j.look]
-	if l.input == nil || l.input.shape != l.shapes[look.shape] {
+	r := f.regions[j.region]
+	if index := l.shapes.fit(r); l.input == nil || l.input.shape != l.shapes[index] {
 		l.infer() // which may replace the session
 		var err error
-		if l.input, err = l.inputOf(look.shape); err != nil {
+		if l.input, err = l.inputOf(index); err != nil {
 			f.fail(err)
 			f.skip(1)
 			return
 		}
 	}
-	l.prepare(j, look.region)
+	l.prepare(j, r)
 }
 
 // prepare makes a region the next item of the batch.
@@ -224,6 +224,6 @@ func (l *lane) finish(it *item, outputs [][]float32, infer time.Duration, err er
 	}
 	started := time.Now()
 	found := l.input.decoder.decode(outputs)
-	f.merger.place(found, it.job.look, it.transform)
+	f.merger.place(found, it.job.region, it.transform)
 	f.add(found, it.prepare, infer+time.Since(started))
 }

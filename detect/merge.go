@@ -36,7 +36,7 @@ const (
 type merger struct {
 	iou     float32
 	frame   box
-	regions []region    // by look
+	regions []region
 	finest  float32     // of the regions' edges
 	found   []candidate // in pixels of the frame
 	parent  []int32     // of pieces: the piece that it is joined with, itself for none
@@ -47,8 +47,7 @@ type merger struct {
 // region is where a candidate was found.
 type region struct {
 	box  box
-	edge float32    // in pixels of the frame
-	tile [2]float32 // width and height of what was asked for in it
+	edge float32 // in pixels of the frame
 }
 
 func (m *merger) begin(width, height int) {
@@ -56,9 +55,9 @@ func (m *merger) begin(width, height int) {
 	m.regions, m.found, m.merged = m.regions[:0], m.found[:0], false
 }
 
-// extend adds a look that is taken too, at a scale.
-func (m *merger) extend(l look, scale float32) {
-	r := region{box(l.region.Box()), edge / scale, [2]float32{float32(l.tile.W), float32(l.tile.H)}}
+// extend adds a region that is looked at too, at a scale.
+func (m *merger) extend(at bus.Region, scale float32) {
+	r := region{box(at.Box()), edge / scale}
 	if len(m.regions) == 0 || r.edge < m.finest {
 		m.finest = r.edge
 	}

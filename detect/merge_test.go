@@ -24,7 +24,7 @@ type sight struct {
 func beginAt(m *merger, width, height int, regions []bus.Region) {
 	m.begin(width, height)
 	for _, r := range regions {
-		m.extend(look{region: r, asked: 1, tile: r}, shape{640, 640}.scale(r))
+		m.extend(r, shape{640, 640}.scale(r))
 	}
 }
 

@@ -21,7 +21,7 @@ type reader struct {
 	release func()       // releaseView, bound once
 	valid   func() bool  // viewValid, bound once
 	untaken int          // regions of the frame at hand that no lane has taken
-	taken   func(int)    // regionsTaken, bound once
+	taken   func()       // regionTaken, bound once
 }
 
 func newReader(w *Worker, mapper *bus.Mapper) (*reader, error) {
@@ -30,7 +30,7 @@ func newReader(w *Worker, mapper *bus.Mapper) (*reader, error) {
 		return nil, fmt.Errorf("detect: %w", err)
 	}
 	r := &reader{worker: w, mapper: mapper, decoder: decoder}
-	r.release, r.valid, r.taken = r.releaseView, r.viewValid, r.regionsTaken
+	r.release, r.valid, r.taken = r.releaseView, r.viewValid, r.regionTaken
 	return r, nil
 }
 
@@ -173,11 +173,12 @@ func (r *reader) releaseView() {
 
 func (r *reader) viewValid() bool { return r.view.Valid() }
 
-// regionsTaken is told of second looks too, which nobody counted.
-func (r *reader) regionsTaken(n int) {
-	n = min(n, r.untaken)
-	r.untaken -= n
-	r.worker.wait.take(n)
+// regionTaken is told of second looks too, which nobody counted.
+func (r *reader) regionTaken() {
+	if r.untaken > 0 {
+		r.untaken--
+		r.worker.wait.take(1)
+	}
 }
 
 // regionsOf is how often a frame asks to be looked at.

@@ -166,7 +166,7 @@ func (l *lane) reopen(within time.Duration) (*lane, error) {
 }
 
 // openSame opens a lane of the network that spec describes, and no other one that has come to lie in its place.
-func openSame(cfg Config, spec models.Spec, shapes []shape) (*lane, error) {
+func openSame(cfg Config, spec models.Spec, shapes shapes) (*lane, error) {
 	now, err := models.Load(cfg.Model)
 	if err != nil {
 		return nil, err

@@ -44,13 +44,13 @@ func (m *merger) shown(c *candidate) bool {
 	})
 }
 
-// around places a tile like those that were asked for so that it shows c and as much as possible of what was cut off.
+// around places a tile of the size of c's so that it shows c and as much as possible of what was cut off.
 func (m *merger) around(c *candidate) (bus.Region, bool) {
 	from := &m.regions[c.region]
 	var at, size [2]float32
 	for axis := range 2 {
 		low, high := c.box[axis], c.box[2+axis]
-		size[axis] = from.tile[axis]
+		size[axis] = from.box[2+axis] - from.box[axis]
 		if high-low > secondSide*size[axis] {
 			return bus.Region{}, false
 		}

@@ -96,7 +96,7 @@ func Measure(ctx context.Context, o Options) (Report, error) {
 			return Report{}, fmt.Errorf("measure %s: %w", c.name, err)
 		}
 		v.fit(o.Tiles, func(regions []bus.Region) float64 {
-			return float64(engine.Pixels(regions, bus.PolicyGrid)) / float64(spec.Width*spec.Height)
+			return float64(engine.Pixels(regions)) / float64(spec.Width*spec.Height)
 		}, r.infer(), r.Processors)
 		r.Videos = append(r.Videos, v)
 		o.Progress("videos", i+1, len(clips))
