@@ -46,7 +46,7 @@ func load(t testing.TB, path string) (models.Spec, *graph.Model, *onnxgraph.Head
 
 func find(t testing.TB, model string, pic *picture.I420) []bus.Object {
 	t.Helper()
-	engine, err := detect.Open(detect.Config{Model: model, Score: 0.05, Workers: 1}, slog.New(slog.DiscardHandler))
+	engine, err := detect.Open(detect.Config{Model: model, Score: 0.05, Workers: 1, OneShape: true}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
