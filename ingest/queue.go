@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -9,23 +10,32 @@ import (
 const (
 	queueUnits = 32       // a little over a second at 25 frames a second
 	queueBytes = 32 << 20 // and never more than this, whatever a unit's size
+	// queueSpare bounds the buffers that are kept for reuse: a key frame of 4K takes megabytes, and one for each place would never come
+	// back.
+	queueSpare = 8 << 20
+	// A unit takes a buffer of at most queueWaste times its size, or of queueLittle: where small units took those of key frames, all
+	// buffers would be that large in the end.
+	queueWaste  = 4
+	queueLittle = 16 << 10
 	// A camera that refreshes its picture gradually may never send a key frame: after so many units dropped in a row the
 	// decoder gets the next all the same, and decides itself from where on pictures are whole.
 	queueMaxSkip = 512
 )
 
-// Queue is the bounded queue between a source's reading and the decoding. Buffers are recycled: in steady state nothing is
-// allocated. Offer and Put may be called from several goroutines, next from one.
+// Queue is the bounded queue between a source's reading and the decoding. Buffers are recycled, the last used first: in steady state
+// nothing is allocated. Offer and Put may be called from several goroutines, next from one.
 type Queue struct {
 	mu      sync.Mutex // protects what follows
-	units   []Unit     // ring of pending units; Data of a free place is its buffer for reuse
+	units   []Unit     // ring of pending units
 	head    int
 	count   int
 	bytes   int
-	skipped int    // units dropped since the overflow, while skip
-	skip    bool   // after an overflow: units are dropped up to the next key frame
-	lost    bool   // the next unit that goes in follows a gap
-	dropped uint64 // units dropped by overflow
+	spare   [][]byte // buffers for reuse
+	spared  int      // their capacity
+	skipped int      // units dropped since the overflow, while skip
+	skip    bool     // after an overflow: units are dropped up to the next key frame
+	lost    bool     // the next unit that goes in follows a gap
+	dropped uint64   // units dropped by overflow
 	closed  bool
 	err     error // why the source ended
 
@@ -65,6 +75,11 @@ func (q *Queue) Offer(u *Unit) {
 // overflow empties the queue; the caller holds mu.
 func (q *Queue) overflow() {
 	q.dropped += uint64(q.count)
+	for i := range q.count {
+		place := &q.units[(q.head+i)%len(q.units)]
+		q.recycle(place.Data)
+		*place = Unit{}
+	}
 	q.head, q.count, q.bytes = 0, 0, 0
 	q.skip, q.skipped, q.lost = true, 0, true
 }
@@ -100,7 +115,7 @@ func (q *Queue) fits(u *Unit) bool {
 // push copies u to the end. The caller holds mu and has made room.
 func (q *Queue) push(u *Unit) {
 	place := &q.units[(q.head+q.count)%len(q.units)]
-	data := append(place.Data[:0], u.Data...)
+	data := append(q.buffer(len(u.Data)), u.Data...)
 	*place = *u
 	place.Data = data
 	place.Lost = u.Lost || q.lost
@@ -108,6 +123,31 @@ func (q *Queue) push(u *Unit) {
 	q.count++
 	q.bytes += len(data)
 	signal(q.filled)
+}
+
+// buffer gives the last used of the spare buffers that suit so many bytes, nil for none; the caller holds mu.
+func (q *Queue) buffer(size int) []byte {
+	for i, b := range slices.Backward(q.spare) {
+		if cap(b) >= size && cap(b) <= max(queueWaste*size, queueLittle) {
+			q.spare = slices.Delete(q.spare, i, i+1)
+			q.spared -= cap(b)
+			return b[:0]
+		}
+	}
+	return nil
+}
+
+// recycle keeps a buffer, and forgets those that are used least where they are too much; the caller holds mu.
+func (q *Queue) recycle(b []byte) {
+	if cap(b) == 0 || cap(b) > queueSpare {
+		return
+	}
+	q.spare, q.spared = append(q.spare, b), q.spared+cap(b)
+	n := 0
+	for ; q.spared > queueSpare || len(q.spare)-n > queueUnits; n++ {
+		q.spared -= cap(q.spare[n])
+	}
+	q.spare = slices.Delete(q.spare, 0, n)
 }
 
 // next waits for the oldest unit and moves it into u, whose Data goes back for reuse. After the last unit it returns false
@@ -134,7 +174,8 @@ func (q *Queue) tryNext(u *Unit) (ok, closed bool, err error) {
 	}
 	place := &q.units[q.head]
 	q.bytes -= len(place.Data)
-	*u, *place = *place, Unit{Data: u.Data[:0]}
+	q.recycle(u.Data)
+	*u, *place = *place, Unit{}
 	q.head = (q.head + 1) % len(q.units)
 	q.count--
 	signal(q.freed)

@@ -136,3 +136,40 @@ func BenchmarkQueue(b *testing.B) {
 		}
 	}
 }
+
+// TestQueueKeepsNoBufferOfAKeyFrameForEachUnit: a file keeps the queue full, and every thirtieth unit is large.
+func TestQueueKeepsNoBufferOfAKeyFrameForEachUnit(t *testing.T) {
+	q := NewQueue()
+	small, large := &Unit{Format: someFormat, Data: make([]byte, 40<<10)}, &Unit{Format: someFormat, Data: make([]byte, 2<<20), Key: true}
+	n := 0
+	put := func() {
+		u := small
+		if n++; n%30 == 1 {
+			u = large
+		}
+		q.Offer(u)
+	}
+	for range queueUnits - 1 {
+		put()
+	}
+	var u Unit
+	turn := func() {
+		put()
+		if ok, err := q.next(t.Context(), &u); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	for range 1000 {
+		turn()
+	}
+	held := q.spared + cap(u.Data)
+	for _, u := range q.units {
+		held += cap(u.Data)
+	}
+	if q.overflowed() > 0 || held > q.bytes+queueSpare+2<<20 {
+		t.Errorf("%d MiB are held for %d, %d dropped", held>>20, q.bytes>>20, q.overflowed())
+	}
+	if made := testing.AllocsPerRun(300, turn); made > 0 {
+		t.Errorf("%v allocations a unit", made)
+	}
+}
