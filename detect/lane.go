@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,13 +53,8 @@ func newLane(cfg Config, spec models.Spec, shapes shapes, session *onnx.Session,
 
 // tryAnother runs the network in the smallest shape: where something in it is bound to its own, that fails.
 func (l *lane) tryAnother() error {
-	smallest := 0
-	for i, s := range l.shapes {
-		if s.area() < l.shapes[smallest].area() {
-			smallest = i
-		}
-	}
-	in, err := l.inputOf(smallest)
+	smallest := slices.MinFunc(l.shapes, func(a, b shape) int { return cmp.Compare(a.area(), b.area()) })
+	in, err := l.inputOf(slices.Index(l.shapes, smallest))
 	if err != nil {
 		return err
 	}

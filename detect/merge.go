@@ -37,7 +37,6 @@ type merger struct {
 	iou     float32
 	frame   box
 	regions []region
-	finest  float32     // of the regions' edges
 	found   []candidate // in pixels of the frame
 	parent  []int32     // of pieces: the piece that it is joined with, itself for none
 	merged  bool        // nothing was found since merge
@@ -51,17 +50,13 @@ type region struct {
 }
 
 func (m *merger) begin(width, height int) {
-	m.frame, m.finest = box{0, 0, float32(width), float32(height)}, 0
+	m.frame = box{0, 0, float32(width), float32(height)}
 	m.regions, m.found, m.merged = m.regions[:0], m.found[:0], false
 }
 
 // extend adds a region that is looked at too, at a scale.
 func (m *merger) extend(at bus.Region, scale float32) {
-	r := region{box(at.Box()), edge / scale}
-	if len(m.regions) == 0 || r.edge < m.finest {
-		m.finest = r.edge
-	}
-	m.regions, m.merged = append(m.regions, r), false
+	m.regions, m.merged = append(m.regions, region{box(at.Box()), edge / scale}), false
 }
 
 // place takes candidates from the network's input to the frame, clipped to their region. Regions may be placed at the same time.
@@ -71,7 +66,7 @@ func (m *merger) place(found []candidate, index int, t picture.Transform) {
 		c := &found[i]
 		c.box = box(t.Inverse(c.box)).clip(r.box)
 		c.region = int32(index)
-		c.coarse = r.box == m.frame && r.edge > coarser*m.finest
+		c.coarse = len(m.regions) > 1 && r.box == m.frame
 		c.cut = r.inner(m.frame) & c.box.near(r.box, r.edge)
 	}
 }

@@ -32,8 +32,8 @@ type shapes []shape
 
 // shapesOf gives the inputs of a network. One with a decode tail is bound to its own.
 func shapesOf(spec models.Spec) shapes {
-	own := shape{spec.Width, spec.Height}
-	all := shapes{own}
+	all := ownShape(spec)
+	own := all[0]
 	if len(spec.Head) == 0 {
 		return all
 	}

@@ -48,9 +48,6 @@ type TilesConfig struct {
 	Regions []bus.Box
 }
 
-// maxFixed is how many regions a camera may have.
-const maxFixed = 16
-
 // CameraConfig describes one camera. Only Name and Source have no default.
 type CameraConfig struct {
 	Name        string
@@ -125,7 +122,7 @@ func (c CameraConfig) check() error {
 	rule(c.Tiles.Sweep >= time.Second && c.Tiles.Sweep <= time.Hour, "tiles.sweep %v: must be between 1s and 1h", c.Tiles.Sweep)
 	rule(c.Tiles.Size >= 32, "tiles.size %d: must be at least 32", c.Tiles.Size)
 	rule(c.Tiles.Overlap >= 0 && c.Tiles.Overlap <= 0.9, "tiles.overlap %g: must be between 0 and 0.9", c.Tiles.Overlap)
-	rule(len(c.Tiles.Regions) <= maxFixed, "%d tiles.regions: must be at most %d", len(c.Tiles.Regions), maxFixed)
+	rule(len(c.Tiles.Regions) <= bus.MaxFixed, "%d tiles.regions: must be at most %d", len(c.Tiles.Regions), bus.MaxFixed)
 	for _, b := range c.Tiles.Regions {
 		rule(b[0] >= 0 && b[1] >= 0 && b[0] < b[2] && b[1] < b[3] && b[2] <= 1 && b[3] <= 1, "tiles.regions %v: must be x1, y1, x2, y2 from 0 to 1", b)
 	}

@@ -109,7 +109,7 @@ func checkTiles(k *checker, key string, t TilesConfig) {
 	k.that(t.Overlap >= 0 && t.Overlap <= 0.9, key+".overlap", "must be 0 to 0.9 of the size")
 	k.that(t.Budget >= 1 && t.Budget < bus.MaxRegions, key+".budget", "must be 1 to %d tiles", bus.MaxRegions-1)
 	k.that(t.Sweep >= Duration(time.Second) && t.Sweep <= Duration(time.Hour), key+".sweep", "must be 1s to 1h")
-	k.that(len(t.Regions) <= maxRegions, key+".regions", "must be at most %d; found %d", maxRegions, len(t.Regions))
+	k.that(len(t.Regions) <= bus.MaxFixed, key+".regions", "must be at most %d; found %d", bus.MaxFixed, len(t.Regions))
 	for _, name := range slices.Sorted(maps.Keys(t.Regions)) {
 		_, ok := t.Regions[name].box()
 		k.that(bus.ValidateCamera(name) == nil, key+".regions."+name, "a name must match [A-Za-z0-9_-]{1,64}")

@@ -7,9 +7,6 @@ import (
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
-// maxRegions is how many parts of its frames a camera may have looked at.
-const maxRegions = 16
-
 // RegionConfig is a part of the frame that is looked at in each one: the smallest rectangle around its points, such as two corners or the
 // coordinates of a zone.
 type RegionConfig struct {

@@ -82,6 +82,9 @@ func GridRegions(width, height, size int, overlap float64) []Region {
 	return regions
 }
 
+// MaxFixed is how many parts of its frames a camera may have looked at in each one.
+const MaxFixed = 16
+
 // FixedRegions gives the looks at parts of a frame, x1, y1, x2, y2 from 0 to 1, of which there are at most so many: each part itself, or
 // tiles over it as GridRegions has them where it is larger than one. Where there would be too many, each part is one look.
 func FixedRegions(parts []Box, width, height, size int, overlap float64, most int) (all []Region) {
