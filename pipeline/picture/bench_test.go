@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/gif"
 	"image/png"
@@ -27,19 +28,29 @@ func BenchmarkEncodeJPEG4K(b *testing.B) {
 	}
 }
 
+// BenchmarkDecodeJPEG4K decodes a 4K mosaic of photographs at parts of its sides. What is left at 1/8 is the time to read the codes, which
+// decoding of some regions would take as well.
 func BenchmarkDecodeJPEG4K(b *testing.B) {
-	data := encode(b, scene(3840, 2160, BT709, false), 90)
+	photographs, err := DecodeFile(filepath.Join("..", "..", "..", "shared", "data", "coco-4k", "images", "mosaic01.jpg"))
+	if err != nil {
+		b.Skip("shared/data is not here: ", err)
+	}
+	data := encode(b, photographs, 90)
 	d, err := NewJPEGDecoder()
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	var p I420
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := d.Decode(data, &p); err != nil {
-			b.Fatal(err)
-		}
+	for _, n := range []int{1, 2, 4, 8} {
+		b.Run(fmt.Sprintf("1_%d", n), func(b *testing.B) {
+			var p I420
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := d.DecodeShrunk(data, &p, n); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
