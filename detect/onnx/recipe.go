@@ -3,6 +3,7 @@ package onnx
 import (
 	"bytes"
 	"errors"
+	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -99,8 +100,40 @@ func (r recipe) open() (session *ort.DynamicAdvancedSession, err error) {
 			return nil, err
 		}
 	}
-	if r.path != "" { // by path, since it may lie in several files
-		return ort.NewDynamicAdvancedSession(r.path, r.inputs, r.outputs, options)
+	create := func() (err error) {
+		if r.path != "" { // by path, since it may lie in several files
+			session, err = ort.NewDynamicAdvancedSession(r.path, r.inputs, r.outputs, options)
+		} else {
+			session, err = ort.NewDynamicAdvancedSessionWithONNXData(r.model, r.inputs, r.outputs, options)
+		}
+		return err
 	}
-	return ort.NewDynamicAdvancedSessionWithONNXData(r.model, r.inputs, r.outputs, options)
+	if r.kernels {
+		err = kernelSessions.create(create)
+	} else {
+		err = create()
+	}
+	return session, err
+}
+
+// kernelSessions are those with operators of our own. onnxruntime, 1.32 too, notes their domain for the process without a lock
+// (InferenceSession::AddCustomOpDomains): the first one must be alone.
+var kernelSessions firstAlone
+
+// firstAlone has all wait until one has succeeded.
+type firstAlone struct {
+	mu   sync.Mutex // protects done, and is held by those before it
+	done bool
+}
+
+func (f *firstAlone) create(session func() error) error {
+	f.mu.Lock()
+	if f.done {
+		f.mu.Unlock()
+		return session()
+	}
+	defer f.mu.Unlock()
+	err := session()
+	f.done = err == nil
+	return err
 }

@@ -1,10 +1,15 @@
 package onnx
 
 import (
+	"errors"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sightline/sightline/models"
 	"github.com/sightline/sightline/models/graph"
@@ -198,5 +203,51 @@ func TestAnotherSizeIsRefusedWhereTheNetworkIsBoundToOne(t *testing.T) {
 	}
 	if err := b.Run(1); err == nil {
 		t.Error("a network of 192x192 ran at 96x96")
+	}
+}
+
+// TestSessionsOpenSideBySide: those with operators of our own, where the first one must be alone.
+func TestSessionsOpenSideBySide(t *testing.T) {
+	spec, err := models.Load("../../models/yolox-nano-int8.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var opening errgroup.Group
+	for range 4 {
+		opening.Go(func() error {
+			s, err := Open(Options{Model: spec.Path, Input: Tensor{spec.Input, spec.InputShape(1)}, Outputs: tensorsOf(spec)})
+			if err != nil {
+				return err
+			}
+			return s.Close()
+		})
+	}
+	if err := opening.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAllWaitUntilOneHasSucceeded(t *testing.T) {
+	var f firstAlone
+	var all errgroup.Group
+	var inside, calls, succeeded atomic.Int32
+	for range 16 {
+		all.Go(func() error {
+			return f.create(func() error {
+				if inside.Add(1) > 1 && succeeded.Load() == 0 {
+					t.Error("two at once before one has succeeded")
+				}
+				defer inside.Add(-1)
+				runtime.Gosched()
+				if calls.Add(1) < 4 {
+					return errors.New("refused")
+				}
+				succeeded.Add(1)
+				return nil
+			})
+		})
+	}
+	if all.Wait() == nil || succeeded.Load() != 13 {
+		t.Errorf("%d have succeeded, want 13", succeeded.Load())
 	}
 }
