@@ -123,12 +123,7 @@ func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, erro
 // openLane makes a session and tries it, so that a model that cannot run is refused before the first frame.
 func openLane(cfg Config, spec models.Spec, shapes shapes, h *health) (*lane, error) {
 	began := time.Now()
-	n := cfg.batch(spec)
-	session, err := onnx.Open(onnx.Options{
-		Library: cfg.Library, Model: spec.Path, Device: cfg.device(), Threads: max(1, cfg.Threads),
-		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
-		Outputs: outputs(spec, n), AnySize: len(shapes) > 1,
-	})
+	session, err := openSession(cfg, spec, len(shapes) > 1)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +134,15 @@ func openLane(cfg Config, spec models.Spec, shapes shapes, h *health) (*lane, er
 	}
 	l.seat.opened = time.Since(began)
 	return l, nil
+}
+
+func openSession(cfg Config, spec models.Spec, anySize bool) (*onnx.Session, error) {
+	n := cfg.batch(spec)
+	return onnx.Open(onnx.Options{
+		Library: cfg.Library, Model: spec.Path, Device: cfg.device(), Threads: max(1, cfg.Threads),
+		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
+		Outputs: outputs(spec, n), AnySize: anySize,
+	})
 }
 
 func outputs(spec models.Spec, batch int) []onnx.Tensor {

@@ -100,12 +100,12 @@ func TestBatchesAndWorkersChangeNothing(t *testing.T) {
 	if len(want) != 3 {
 		t.Fatalf("%d objects, want 3: %+v", len(want), want)
 	}
-	for _, c := range []Config{{Workers: 3}, {Workers: 1, MaxBatch: 4}, {Workers: 2, MaxBatch: 16, MaxQueueDelay: time.Millisecond}} {
+	for _, c := range []Config{{Workers: 3}, {Workers: 1, MaxBatch: 4}, {Workers: 1, Threads: 2}, {Workers: 2, MaxBatch: 16, MaxQueueDelay: time.Millisecond}} {
 		e := open(t, "tiny.onnx", func(cfg *Config) {
-			cfg.Workers, cfg.MaxBatch, cfg.MaxQueueDelay = c.Workers, c.MaxBatch, c.MaxQueueDelay
+			cfg.Workers, cfg.Threads, cfg.MaxBatch, cfg.MaxQueueDelay = c.Workers, c.Threads, c.MaxBatch, c.MaxQueueDelay
 		})
 		if got := detectIn(t, e, p, regions...); !reflect.DeepEqual(got, want) {
-			t.Errorf("%d workers, batches of %d: %+v, want %+v", c.Workers, c.MaxBatch, got, want)
+			t.Errorf("%d workers of %d threads, batches of %d: %+v, want %+v", c.Workers, max(1, c.Threads), c.MaxBatch, got, want)
 		}
 	}
 }

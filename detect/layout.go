@@ -3,14 +3,16 @@ package detect
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
 )
 
@@ -52,10 +54,11 @@ func MeasureLayouts(ctx context.Context, cfg Config, each time.Duration, progres
 	return layouts, nil
 }
 
-// layouts are those that use all processors: more sessions of fewer threads and the other way round, with and without batches.
+// layouts are those that use all processors: more sessions of fewer threads and the other way round, with and without batches. The first
+// one is what an engine has that was told nothing.
 func layouts(processors, batch int) (all []Layout) {
 	for threads := 1; threads <= processors; threads *= 2 {
-		for _, n := range slices.Compact([]int{1, batch}) {
+		for _, n := range slices.Compact([]int{batch, 1}) {
 			all = append(all, Layout{Workers: processors / threads, Threads: threads, MaxBatch: n})
 		}
 	}
@@ -64,37 +67,83 @@ func layouts(processors, batch int) (all []Layout) {
 
 // measure runs bare sessions for a while and gives their looks a second.
 func (l *Layout) measure(ctx context.Context, cfg Config, spec models.Spec, during time.Duration) (float64, error) {
-	cfg.Threads, cfg.MaxBatch = l.Threads, l.MaxBatch
-	lanes := make([]*lane, 0, l.Workers)
-	defer func() {
-		for _, lane := range lanes {
-			lane.close()
-		}
-	}()
-	for range l.Workers {
-		lane, err := openLane(cfg, spec, ownShape(spec), nil)
-		if err != nil {
-			return 0, err
-		}
-		lanes = append(lanes, lane)
+	sessions, err := openSessions(cfg, spec, *l)
+	defer sessions.close()
+	if err != nil {
+		return 0, err
 	}
-	var looks atomic.Int64
-	var failed atomic.Pointer[error]
-	var running sync.WaitGroup
-	began := time.Now()
-	for _, lane := range lanes {
-		running.Go(func() {
-			for failed.Load() == nil && ctx.Err() == nil && time.Since(began) < during {
-				if err := lane.session.Run(l.MaxBatch); err != nil {
-					failed.Store(&err)
-				}
-				looks.Add(int64(l.MaxBatch))
+	rate, _, err := sessions.run(ctx, l.MaxBatch, during)
+	return rate, err
+}
+
+// sessions are those of a layout, without lanes.
+type sessions []*onnx.Session
+
+// openSessions opens the sessions of a layout with room for the largest batch, and runs each once. What is open is given also with an error.
+func openSessions(cfg Config, spec models.Spec, l Layout) (sessions, error) {
+	all := make(sessions, l.Workers)
+	cfg.Threads = l.Threads
+	var opening errgroup.Group
+	opening.SetLimit(1)
+	if cfg.device() == string(onnx.CPU) { // others compile the network, which may be remembered for the next session
+		opening.SetLimit(runtime.GOMAXPROCS(0))
+	}
+	for i := range all {
+		opening.Go(func() (err error) {
+			if all[i], err = openSession(cfg, spec, false); err != nil {
+				return err
 			}
+			return all[i].Run(l.MaxBatch)
 		})
 	}
-	running.Wait()
-	if err := failed.Load(); err != nil {
-		return 0, *err
+	return all, opening.Wait()
+}
+
+func (s sessions) close() {
+	for _, one := range s {
+		if one != nil {
+			one.Close() //nolint:errcheck // only what was measured counts
+		}
 	}
-	return float64(looks.Load()) / time.Since(began).Seconds(), ctx.Err()
+}
+
+// run has every session work for a while. It gives the looks a second of all, and their share of the time; see together.
+func (s sessions) run(ctx context.Context, batch int, during time.Duration) (rate, share float64, err error) {
+	runs, share, err := together(ctx, len(s), during, func(i int) error { return s[i].Run(batch) })
+	return runs * float64(batch), share, err
+}
+
+// together does work again and again for a while, at least once, in so many threads. It gives how often a second all did it, and the share of
+// the time in which they had a processor, 1 where that cannot be told.
+func together(ctx context.Context, threads int, during time.Duration, work func(thread int) error) (rate, share float64, err error) {
+	rates, shares := make([]float64, threads), make([]float64, threads)
+	var running errgroup.Group
+	for i := range threads {
+		running.Go(func() (err error) {
+			rates[i], shares[i], err = alone(ctx, during, func() error { return work(i) })
+			return err
+		})
+	}
+	err = errors.Join(running.Wait(), ctx.Err())
+	for i := range threads {
+		rate, share = rate+rates[i], share+shares[i]/float64(threads)
+	}
+	return rate, share, err
+}
+
+func alone(ctx context.Context, during time.Duration, work func() error) (rate, share float64, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began, had, times := time.Now(), threadTime(), 0.0
+	for times == 0 || time.Since(began) < during && ctx.Err() == nil {
+		if err := work(); err != nil {
+			return 0, 0, err
+		}
+		times++
+	}
+	took := time.Since(began).Seconds()
+	if had == 0 {
+		return times / took, 1, nil
+	}
+	return times / took, (threadTime() - had).Seconds() / took, nil
 }

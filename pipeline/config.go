@@ -178,7 +178,7 @@ func Default() Config {
 }
 
 func defaultDetector() DetectorConfig {
-	return DetectorConfig{Device: Devices{"cpu"}, MaxBatchSize: 8, MaxQueueDelay: Duration(5 * time.Millisecond), MinScore: 0.4}
+	return DetectorConfig{Device: Devices{"cpu"}, Workers: WorkersAuto, MaxBatchSize: 8, MaxQueueDelay: Duration(5 * time.Millisecond), MinScore: 0.4}
 }
 
 func defaultCamera(c Config) CameraConfig {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"time"
 
 	"github.com/sightline/sightline/detect"
 	"github.com/sightline/sightline/detect/onnx"
@@ -46,8 +45,6 @@ func (w Workers) MarshalText() ([]byte, error) {
 }
 
 const (
-	// layoutTime is how long each layout is measured.
-	layoutTime = 600 * time.Millisecond
 	// mostLayouts are kept in the cache; beyond it the cache begins anew.
 	mostLayouts = 64
 	// mostLayoutBytes of a cache file are read.
@@ -56,17 +53,17 @@ const (
 
 // layoutCache remembers on disk which layout was the fastest for a model on this machine.
 type layoutCache struct {
-	path string        // "": nothing is remembered
-	each time.Duration // that a layout is measured
+	path    string // "": nothing is remembered
+	measure func(context.Context, detect.Config) (best detect.Layout, sure bool, err error)
 }
 
 // openLayoutCache names the cache file of the user; without a cache folder nothing is remembered.
 func openLayoutCache() layoutCache {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return layoutCache{each: layoutTime}
+		return layoutCache{measure: detect.ChooseLayout}
 	}
-	return layoutCache{filepath.Join(dir, "sightline", "layouts.json"), layoutTime}
+	return layoutCache{filepath.Join(dir, "sightline", "layouts.json"), detect.ChooseLayout}
 }
 
 // layoutKey names what a measurement holds for.
@@ -130,7 +127,8 @@ func (c layoutCache) write(key string, l detect.Layout) error {
 	return nil
 }
 
-// choose gives the layout that is fastest for the model of cfg here: remembered, or else measured and remembered.
+// choose gives the layout that is fastest for the model of cfg here: remembered, or else measured, and remembered where the measurement
+// is to be relied on.
 func (c layoutCache) choose(ctx context.Context, cfg detect.Config, log *slog.Logger) (detect.Layout, error) {
 	key, err := layoutKey(cfg)
 	if err != nil {
@@ -139,13 +137,18 @@ func (c layoutCache) choose(ctx context.Context, cfg detect.Config, log *slog.Lo
 	if l, ok := c.read()[key]; ok && l.Workers > 0 && l.Threads > 0 && l.MaxBatch > 0 && l.MaxBatch <= max(1, cfg.MaxBatch) {
 		return l, nil
 	}
-	log.Info("measuring sessions, threads and batches", "model", cfg.Model, "remembered_in", c.path)
-	all, err := detect.MeasureLayouts(ctx, cfg, c.each, nil)
+	best, sure, err := c.measure(ctx, cfg)
 	if err != nil {
-		return detect.Layout{}, err
+		return detect.Layout{}, fmt.Errorf("choose workers by measurement: %w", err)
 	}
-	best := all[0]
-	log.Info("measured", "workers", best.Workers, "threads", best.Threads, "max_batch_size", best.MaxBatch, "looks_per_second", best.Rate)
+	switch {
+	case !sure:
+		log.Info("sessions, threads and batches not measured, since others are at work or it takes too long: the usual ones", "model", cfg.Model)
+		return best, nil
+	case best.Rate == 0: // nothing to choose from
+		return best, nil
+	}
+	log.Info("measured", "workers", best.Workers, "threads", best.Threads, "max_batch_size", best.MaxBatch, "looks_per_second", best.Rate, "remembered_in", c.path)
 	if err := c.write(key, best); err != nil {
 		log.Warn("measured layout not remembered: it is measured again at the next start", "error", err)
 	}

@@ -98,14 +98,21 @@ func OpenEngine(ctx context.Context, cfg Config, d DetectorConfig, log *slog.Log
 	if c, err = detect.Settle(c, log); err != nil {
 		return nil, err
 	}
-	if d.Workers == WorkersAuto {
-		l, err := openLayoutCache().choose(ctx, c, log)
-		if err != nil {
-			return nil, fmt.Errorf("choose workers by measurement: %w", err)
-		}
+	if d.Workers != WorkersAuto {
+		return detect.Open(c, log)
+	}
+	l, unmeasured := openLayoutCache().choose(ctx, c, log)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if unmeasured == nil {
 		c.Workers, c.Threads, c.MaxBatch = l.Workers, l.Threads, l.MaxBatch
 	}
-	return detect.Open(c, log)
+	engine, err := detect.Open(c, log) // says itself what is wrong with a network that runs in no layout
+	if err == nil && unmeasured != nil {
+		log.Warn("one session a processor: they could not be measured", "error", unmeasured)
+	}
+	return engine, err
 }
 
 // EngineConfig says how the engine of a detector is opened. Workers that are chosen by measurement are left zero.

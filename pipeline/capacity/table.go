@@ -33,7 +33,7 @@ func (r Report) Write(to io.Writer) error {
 	}
 	table(&text, head, len(r.Videos), func(w io.Writer, i int) { r.Videos[i].writeFits(w) })
 	if len(r.Layouts) > 0 {
-		fmt.Fprintf(&text, "\nBest settings: %s (workers: auto measures and remembers them)\n", settings(r.Layouts[0]))
+		fmt.Fprintf(&text, "\nBest settings: %s (workers: auto, the default, takes them where they are clearly faster than one session a processor)\n", settings(r.Layouts[0]))
 	}
 	_, err := io.WriteString(to, text.String())
 	return err
