@@ -28,7 +28,7 @@ type Engine struct {
 	lanes    int
 	shapes   shapes
 	health   *health
-	jobs     chan job // unbuffered: waiting frames take turns, region by region
+	jobs     jobs
 	frames   sync.Pool
 	running  sync.WaitGroup
 }
@@ -72,7 +72,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	if err := cfg.validate(spec.Labels); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}
-	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: make(chan job), health: newHealth(log)}
+	e := &Engine{spec: spec, model: spec.ID(), filters: cfg.areas(spec.Labels), jobs: newJobs(), health: newHealth(log)}
 	if cfg, err = Settle(cfg, log); err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (e *Engine) Shrink(width, height int) int {
 
 // Close ends the workers and frees their sessions. No Detect may run or follow.
 func (e *Engine) Close() {
-	close(e.jobs)
+	close(e.jobs.first)
 	e.running.Wait()
 }
 
@@ -195,7 +195,7 @@ func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 	if err := f.begin(l); err != nil {
 		return Result{}, err
 	}
-	e.send(ctx, f, 0)
+	e.send(ctx, f, 0, e.jobs.first)
 	f.unfinished.Wait()
 	first, found := len(f.regions), 0
 	if f.err == nil && l.Policy == bus.PolicyGrid {
@@ -203,7 +203,7 @@ func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 	}
 	f.prepared(1)
 	if first < len(f.regions) {
-		e.send(ctx, f, first)
+		e.send(ctx, f, first, e.jobs.second)
 		f.unfinished.Wait()
 		if f.err != nil {
 			f.withdraw(first, found)
@@ -214,10 +214,10 @@ func (e *Engine) Detect(ctx context.Context, l Look) (Result, error) {
 
 // send hands the regions out, from one on. When ctx ends, those that nobody took are given up; those that were taken are waited
 // for, because they read the picture.
-func (e *Engine) send(ctx context.Context, f *frame, from int) {
+func (e *Engine) send(ctx context.Context, f *frame, from int, to chan<- job) {
 	for i := from; i < len(f.regions); i++ {
 		select {
-		case e.jobs <- job{f, i}:
+		case to <- job{f, i}:
 			if f.look.OnTaken != nil {
 				f.look.OnTaken()
 			}

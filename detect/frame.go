@@ -10,12 +10,6 @@ import (
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
-// job is one region of one frame.
-type job struct {
-	frame  *frame
-	region int
-}
-
 // frame is a picture on its way through the lanes, with the scratch that it needs; frames are pooled.
 type frame struct {
 	look    Look

@@ -62,20 +62,20 @@ func (l *lane) tryAnother() error {
 }
 
 // run works until jobs are closed or the lane is lost. The canary's first turn comes after some time, that of each lane after another.
-func (l *lane) run(jobs <-chan job, firstCheck time.Duration) {
+func (l *lane) run(from jobs, firstCheck time.Duration) {
 	defer l.close()
 	l.seat.check = time.NewTimer(firstCheck)
 	defer l.seat.check.Stop()
 	for !l.lost() {
-		select {
-		case first, ok := <-jobs:
-			if !ok {
-				return
-			}
-			l.take(first)
-			l.gather(jobs)
+		j, got, more := from.next(l.seat.check.C)
+		switch {
+		case got:
+			l.take(j)
+			l.gather(from)
 			l.infer()
-		case <-l.seat.check.C:
+		case !more:
+			return
+		default:
 			l.checkUp()
 		}
 	}
@@ -89,22 +89,18 @@ func (l *lane) close() {
 }
 
 // gather fills the batch with what comes from any camera until it is full or the delay is over.
-func (l *lane) gather(jobs <-chan job) {
+func (l *lane) gather(from jobs) {
 	if l.maxBatch == 1 || len(l.items) == 0 {
 		return
 	}
 	l.timer.Reset(l.delay)
 	defer l.timer.Stop()
 	for len(l.items) < l.maxBatch {
-		select {
-		case j, ok := <-jobs:
-			if !ok {
-				return
-			}
-			l.take(j)
-		case <-l.timer.C:
+		j, got, _ := from.next(l.timer.C)
+		if !got {
 			return
 		}
+		l.take(j)
 	}
 }
 
