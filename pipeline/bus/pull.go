@@ -19,6 +19,8 @@ const (
 	newsAge = time.Minute
 	// maxPulled bounds the cameras that a puller remembers, and the news that it asks for at once.
 	maxPulled = 1024
+	// passedOver is the age of a frame, in intervals of its camera, from which on it may be passed over for a newer one of another.
+	passedOver = 0.6
 	// maxLate bounds how often a consumer is asked that has not heard of a frame yet.
 	maxLate = 8
 )
@@ -38,7 +40,8 @@ type FramePuller struct {
 	asking  chan struct{}      // held by the one who asks; what follows is his
 	news    jetstream.Consumer // nil: to be made
 	cameras map[string]*pulled
-	served  uint64 // frames taken so far
+	round   uint64    // in which every camera with a frame has one turn
+	latest  time.Time // when the newest frame that is known of came, by the broker's clock
 }
 
 // pulled is what a puller knows of one camera. Numbers of messages are those of the stream.
@@ -46,8 +49,10 @@ type pulled struct {
 	detector string             // that its frames are for
 	consumer jetstream.Consumer // of those; nil: to be made
 	told     uint64             // the newest frame that is known of
+	came     time.Time          // when that was, by the broker's clock
+	interval time.Duration      // since the one before; 0 for the first
 	taken    uint64             // the newest that this puller, or another, has taken
-	served   uint64             // the puller's count when it took one last
+	round    uint64             // of its next turn
 }
 
 // PullFrames joins a pool, named [A-Za-z0-9_-]{1,64}, and takes the frames of these detectors, "" for frames that name none; with
@@ -66,8 +71,8 @@ func (c *Conn) PullFrames(ctx context.Context, pool string, detectors ...string)
 	return p, nil
 }
 
-// Next waits for a frame that nobody of the pool has seen and that is newer than two seconds: the newest of the camera that
-// was served longest ago. It carries on over reconnections and makes streams and consumers again where a broker forgot them.
+// Next waits for a frame that nobody of the pool has seen and that is newer than two seconds: the newest one of the cameras whose
+// turn it is. Each has as many turns, though one may be ahead of another by two. It carries on over reconnections and makes streams and consumers again where a broker forgot them.
 // It fails only when ctx ends or the connection is closed. The frame is the caller's.
 func (p *FramePuller) Next(ctx context.Context) (*Frame, error) {
 	select {
@@ -171,7 +176,7 @@ func (p *FramePuller) note(msg jetstream.Msg) (more uint64, err error) {
 		known = &pulled{detector: detector}
 		p.cameras[camera] = known
 	}
-	known.told = about.Sequence.Stream
+	p.tell(known, about)
 	return about.NumPending, nil
 }
 
@@ -189,15 +194,49 @@ func (p *FramePuller) makeRoom() {
 	}
 }
 
-// due is the camera with a frame that was served longest ago; of those that never were, whose frame is the oldest. "" for none.
+// tell takes in that a camera has a frame.
+func (p *FramePuller) tell(c *pulled, about *jetstream.MsgMetadata) {
+	if !c.came.IsZero() {
+		c.interval = about.Timestamp.Sub(c.came)
+	}
+	c.told, c.came = about.Sequence.Stream, about.Timestamp
+	if c.came.After(p.latest) {
+		p.latest = c.came
+	}
+}
+
+// due is the camera whose frame is to be taken next, "" for none: the newest frame of those whose turn of this round is not over. In any
+// other order what is taken is older, and the turns are as many. Where it is so old that a newer one is about to come, a camera may
+// have its next turn before.
 func (p *FramePuller) due() (camera string) {
-	var best *pulled
-	for name, c := range p.cameras {
-		if c.told <= c.taken {
-			continue
+	round, some := p.least()
+	if !some {
+		return ""
+	}
+	p.round = round
+	camera = p.newest(round)
+	if c := p.cameras[camera]; c.interval > 0 && p.latest.Sub(c.came) > time.Duration(passedOver*float64(c.interval)) {
+		return p.newest(round + 1)
+	}
+	return camera
+}
+
+// least is the round of the first turn of all cameras with a frame. Those that had none for some rounds do not make up for them.
+func (p *FramePuller) least() (round uint64, some bool) {
+	for _, c := range p.cameras {
+		if turn := max(c.round, p.round); c.told > c.taken && (!some || turn < round) {
+			round, some = turn, true
 		}
-		if best == nil || c.served < best.served || c.served == best.served && c.told < best.told {
-			camera, best = name, c
+	}
+	return round, some
+}
+
+// newest is the camera with the newest frame of those that have a turn up to a round.
+func (p *FramePuller) newest(round uint64) (camera string) {
+	var told uint64
+	for name, c := range p.cameras {
+		if c.told > c.taken && c.round <= round && c.told > told {
+			camera, told = name, c.told
 		}
 	}
 	return camera
@@ -223,10 +262,12 @@ func (p *FramePuller) take(ctx context.Context, camera string) (jetstream.Msg, e
 	if about, err := msg.Metadata(); err == nil { // it may be newer than what was told
 		c.taken = max(c.taken, about.Sequence.Stream)
 	}
-	p.served++
-	c.served = p.served
+	p.over(c)
 	return msg, nil
 }
+
+// over ends a camera's turn.
+func (p *FramePuller) over(c *pulled) { c.round = max(c.round, p.round) + 1 }
 
 // fetch asks a camera's consumer for its frame. A broker tells its consumers of a new message one after another, so the news may be ahead of
 // the camera's own: nothing means that somebody else has the frame only where the consumer has gone past it.

@@ -219,14 +219,16 @@ func TestPullPassesOverMalformedFrames(t *testing.T) {
 	}
 	defer c.Close()
 	puller := newPuller(t, c, "pool")
+	if err := c.PublishFrame(t.Context(), jpegFrame("gate", 2)); err != nil {
+		t.Fatal(err)
+	}
+	stored(t, c, 1) // what is malformed is newer, and has its turn first
 	header := EncodeHeader(jpegFrame("gate", 1))
 	header[headerWidth] = []string{"0"}
 	if err := c.nc.PublishMsg(&nats.Msg{Subject: "sightline.frames.bad", Header: header, Data: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.PublishFrame(t.Context(), jpegFrame("gate", 2)); err != nil {
-		t.Fatal(err)
-	}
+	stored(t, c, 2)
 	if f, err := puller.Next(deadline(t)); err != nil || f.Seq != 2 {
 		t.Errorf("got %+v, %v", f, err)
 	}
