@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -95,6 +96,15 @@ func (c CameraConfig) withDefaults() CameraConfig {
 	}
 	c.Threads = max(c.Threads, 1)
 	return c
+}
+
+// phase is one of its own for each session, so that cameras that begin together are not thinned out to the same moments: their frames
+// would come at once, and wait for each other. What is played fast has no moments, and is to be the same each time.
+func (c CameraConfig) phase() float64 {
+	if c.Pace == PaceFast {
+		return 1
+	}
+	return 1 - rand.Float64()
 }
 
 // check returns all that is wrong with a configuration with its defaults filled in.

@@ -59,15 +59,18 @@ func (c *fileClock) at(pts, interval time.Duration, now time.Time) (time.Time, t
 // shedder thins frames out evenly to a rate. The zero value keeps all.
 type shedder struct {
 	interval time.Duration
-	next     time.Time // when the next frame is due
-	last     time.Time // of the frame before, kept or not
+	phase    time.Duration // from the first frame to when the second is due
+	next     time.Time     // when the next frame is due
+	last     time.Time     // of the frame before, kept or not
 }
 
-func newShedder(fps float64) shedder {
+// newShedder makes a shedder whose second frame is due a part of its interval after the first, in (0, 1].
+func newShedder(fps, phase float64) shedder {
 	if fps <= 0 {
 		return shedder{}
 	}
-	return shedder{interval: time.Duration(float64(time.Second) / fps)}
+	interval := float64(time.Second) / fps
+	return shedder{interval: time.Duration(interval), phase: time.Duration(interval * phase)}
 }
 
 // keep says whether the frame captured at t is one to publish. A quarter of the camera's own interval is forgiven as jitter,
@@ -78,6 +81,10 @@ func (s *shedder) keep(t time.Time) bool {
 	}
 	jitter := max(min(t.Sub(s.last), s.interval)/4, 0)
 	s.last = t
+	if s.next.IsZero() {
+		s.next = t.Add(s.phase)
+		return true
+	}
 	if t.Add(jitter).Before(s.next) {
 		return false
 	}

@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,7 +60,7 @@ func TestShedderKeepsEvenly(t *testing.T) {
 	for _, c := range []struct{ camera, limit, want float64 }{
 		{25, 0, 25}, {25, 25, 25}, {25, 30, 25}, {25, 12.5, 12.5}, {25, 10, 10}, {25, 5, 5}, {120, 15, 15}, {30, 1, 1}, {15, 10, 10},
 	} {
-		shed, kept, widest, last := newShedder(c.limit), 0, time.Duration(0), noon
+		shed, kept, widest, last := newShedder(c.limit, 1-rand.Float64()), 0, time.Duration(0), noon
 		const seconds = 100
 		for i := range int(c.camera * seconds) {
 			at := noon.Add(time.Duration(float64(i) / c.camera * 1e9))
@@ -77,8 +79,27 @@ func TestShedderKeepsEvenly(t *testing.T) {
 	}
 }
 
+// TestShedderHasItsOwnPhase: cameras that begin together do not publish together for ever.
+func TestShedderHasItsOwnPhase(t *testing.T) {
+	for _, c := range []struct {
+		phase float64
+		want  []int
+	}{{1, []int{0, 10, 20}}, {0.5, []int{0, 5, 15, 25}}, {0.01, []int{0, 1, 10, 20}}} {
+		shed := newShedder(1, c.phase)
+		var kept []int
+		for i := range 30 {
+			if shed.keep(noon.Add(time.Duration(i) * 100 * ms)) {
+				kept = append(kept, i)
+			}
+		}
+		if !slices.Equal(kept, c.want) {
+			t.Errorf("phase %g: kept %v, want %v", c.phase, kept, c.want)
+		}
+	}
+}
+
 func TestShedderGoesOnAfterAGap(t *testing.T) {
-	shed := newShedder(1)
+	shed := newShedder(1, 1)
 	kept := 0
 	for _, at := range []time.Duration{0, time.Hour, time.Hour + 100*ms, time.Hour + 200*ms, time.Hour + 1000*ms} {
 		if shed.keep(noon.Add(at)) {

@@ -43,7 +43,7 @@ type counts struct{ damaged, overflowed uint64 }
 
 func newSession(c *Camera) (*session, error) {
 	s := &session{
-		camera: c, id: ulid.Make().String(), shed: newShedder(c.cfg.MaxFPS), out: newPublisher(c.cfg, c.conn, c.log),
+		camera: c, id: ulid.Make().String(), shed: newShedder(c.cfg.MaxFPS, c.cfg.phase()), out: newPublisher(c.cfg, c.conn, c.log),
 		timer: time.NewTimer(time.Hour), clock: fileClock{catchUp: c.cfg.Pace == PaceFast},
 	}
 	s.timer.Stop()
