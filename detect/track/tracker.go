@@ -52,6 +52,7 @@ type Tracker struct {
 	frame   bus.Size
 	now     time.Time // of the newest frame; zero before the first
 	seq     uint64
+	looker  string  // the detector of the newest frame
 	step    float64 // smoothed seconds between frames
 	lastID  uint64
 
@@ -101,7 +102,7 @@ func (t *Tracker) Update(d *bus.Detections) ([]bus.TrackObject, []bus.Event) {
 		t.frame = d.Frame
 		t.segments = t.scene.segments(t.segments, t.frame)
 	}
-	t.seq, t.looks = d.Seq, looksOf(d)
+	t.seq, t.looker, t.looks = d.Seq, d.Detector, looksOf(d)
 	t.advance(d.CapturedAt)
 	t.end(t.over)
 	t.collect(d.Objects)
@@ -354,7 +355,7 @@ func (t *Tracker) event(kind bus.EventType, g *target) {
 func (t *Tracker) happened(kind bus.EventType, g *target) *bus.Event {
 	box := g.object.Box
 	t.events = append(t.events, bus.Event{
-		Schema: bus.SchemaEvent, Type: kind, Camera: t.camera, Session: t.session, Seq: g.seenSeq, CapturedAt: g.seen,
+		Schema: bus.SchemaEvent, Type: kind, Camera: t.camera, Session: t.session, Seq: g.seenSeq, CapturedAt: g.seen, Detector: t.looker,
 		Label: g.object.Label, TrackID: g.id, StartedAt: g.started, Score: g.best, Box: &box, Rest: g.rest.message(),
 	})
 	return &t.events[len(t.events)-1]

@@ -254,7 +254,7 @@ func (w *Worker) endAll(ctx context.Context) {
 func (w *Worker) publish(ctx context.Context, d *bus.Detections, tracks []bus.TrackObject) {
 	err := w.conn.PublishTracks(ctx, &bus.Tracks{
 		Schema: bus.SchemaTracks, Camera: d.Camera, Session: d.Session, Seq: d.Seq, CapturedAt: d.CapturedAt, Clock: d.Clock,
-		RTPTimestamp: d.RTPTimestamp, Frame: d.Frame, Model: d.Model, Objects: tracks,
+		RTPTimestamp: d.RTPTimestamp, Frame: d.Frame, Model: d.Model, Detector: d.Detector, Objects: tracks,
 	})
 	if err != nil {
 		w.failed(err)

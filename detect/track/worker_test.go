@@ -97,7 +97,7 @@ func seen(camera, session string, seq uint64) *bus.Detections {
 	s := float64(seq) / 12.5
 	d := &bus.Detections{
 		Schema: bus.SchemaDetections, Camera: camera, Session: session, Seq: seq, CapturedAt: epoch.Add(time.Duration(seq) * 80 * time.Millisecond),
-		Clock: bus.ClockFile, RTPTimestamp: uint32(seq) * 7200, Frame: frame, Model: "test@00000000",
+		Clock: bus.ClockFile, RTPTimestamp: uint32(seq) * 7200, Frame: frame, Model: "test@00000000", Detector: "big",
 		Tiles: bus.Tiles{Policy: bus.PolicyOff, Run: 1, Of: 1}, Objects: []bus.Object{},
 	}
 	for _, p := range []walker{person(300, 500, 300, 0), person(1500, 520, -300, 0)} {
@@ -132,7 +132,7 @@ func TestDetectionsBecomeTracksAndEvents(t *testing.T) {
 		if before := last[m.Camera]; before != nil && m.Seq != before.Seq+1 {
 			t.Errorf("%s: frame %d after %d", m.Camera, m.Seq, before.Seq)
 		}
-		if m.Session != d.Session || !m.CapturedAt.Equal(d.CapturedAt) || m.RTPTimestamp != d.RTPTimestamp || m.Frame != d.Frame || m.Model != d.Model || m.Clock != d.Clock {
+		if m.Session != d.Session || !m.CapturedAt.Equal(d.CapturedAt) || m.RTPTimestamp != d.RTPTimestamp || m.Frame != d.Frame || m.Model != d.Model || m.Detector != d.Detector || m.Clock != d.Clock {
 			t.Errorf("tracks %+v of detections %+v", m, d)
 		}
 		last[m.Camera] = m
@@ -210,7 +210,7 @@ func checkEvents(t *testing.T, heard *listener, cameras []string) {
 		e := next(t, heard.events)
 		conforms(t, "event", e)
 		kinds[fmt.Sprintf("%s %s", e.Type, e.Camera)]++
-		if e.Session != "s1" || e.Label != "person" || e.TrackID < 1 || e.TrackID > 2 || e.Box == nil || e.Type == bus.EventEnd && e.Seq != 40 {
+		if e.Session != "s1" || e.Detector != "big" || e.Label != "person" || e.TrackID < 1 || e.TrackID > 2 || e.Box == nil || e.Type == bus.EventEnd && e.Seq != 40 {
 			t.Errorf("event %+v", e)
 		}
 	}

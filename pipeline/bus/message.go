@@ -112,8 +112,8 @@ type Detections struct {
 	Clock        Clock     `json:"clock"`
 	RTPTimestamp uint32    `json:"rtp_timestamp"`
 	Frame        Size      `json:"frame"`
-	Model        string    `json:"model"` // name@first 8 digits of the file's sha256
-	Detector     string    `json:"detector,omitempty"`
+	Model        string    `json:"model"`              // name@first 8 digits of the file's sha256
+	Detector     string    `json:"detector,omitempty"` // who looked at the frame; "": one without a name
 	Dropped      int       `json:"dropped"`
 	Tiles        Tiles     `json:"tiles"`
 	Timing       Timing    `json:"timing_ms"`
@@ -170,7 +170,8 @@ type Tracks struct {
 	RTPTimestamp uint32        `json:"rtp_timestamp"`
 	Frame        Size          `json:"frame"`
 	Model        string        `json:"model"`
-	Objects      []TrackObject `json:"objects"` // never null; by rising track id
+	Detector     string        `json:"detector,omitempty"` // that of the detections
+	Objects      []TrackObject `json:"objects"`            // never null; by rising track id
 }
 
 // TrackObject is an object with an identity.
@@ -247,7 +248,8 @@ type Event struct {
 	Session    string    `json:"session,omitempty"`
 	Seq        uint64    `json:"seq,omitempty"`
 	CapturedAt time.Time `json:"captured_at"`
-	Label      string    `json:"label"` // CameraLabel for camera events
+	Detector   string    `json:"detector,omitempty"` // who looked at the camera's newest frame; "": one without a name
+	Label      string    `json:"label"`              // CameraLabel for camera events
 	TrackID    uint64    `json:"track_id,omitempty"`
 	StartedAt  time.Time `json:"started_at,omitzero"` // of the track
 	Score      float32   `json:"score,omitempty"`     // best so far

@@ -18,7 +18,7 @@ import (
 
 func someTracks() *Tracks {
 	return &Tracks{
-		Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Clock: ClockFile, Frame: Size{640, 480}, Model: "m@01234567",
+		Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Clock: ClockFile, Frame: Size{640, 480}, Model: "m@01234567", Detector: "big",
 		Objects: []TrackObject{
 			{Object{"person", 0, 0.5, Box{1, 2, 3, 4}}, 12, Box{2, 2, 4, 4}, true, []string{"yard", "door"}, true, Rest{true, captured, 25}},
 			{Object: Object{Label: "car"}, TrackID: 13},
@@ -28,7 +28,7 @@ func someTracks() *Tracks {
 
 func someEvent() *Event {
 	return &Event{
-		Type: EventEnd, Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Label: "traffic light", TrackID: 12,
+		Type: EventEnd, Camera: "gate", Session: "01JKX", Seq: 7, CapturedAt: captured, Detector: "big", Label: "traffic light", TrackID: 12,
 		StartedAt: captured.Add(-time.Second), Score: 0.9, Box: &Box{1, 2, 3, 4}, Rest: Rest{true, captured, 25},
 		Best: &Best{6, captured, Box{1, 2, 3, 4}, 0.8},
 	}
@@ -193,11 +193,12 @@ func TestEventsOfPlacesAreChecked(t *testing.T) {
 		`"type":"end","best":{"seq":1,"captured_at":"2026","box":[1,2,3,4],"score":0.5}`:                   false,
 		`"type":"update","motionless_since":"yesterday"`:                                                   false, `"type":"update","motionless_count":-1`: false, `"type":"update","stationary":1`: false,
 		`"type":"line_cross","direction":"in"`: false, `"type":"line_cross","line":"a b","direction":"in"`: false,
-		`"type":"line_cross","line":"door","direction":"up"`:                                    false,
-		`"type":"line_cross","line":"door","direction":"out","counts":{"in":1,"out":2}`:         true,
-		`"type":"line_cross","line":"door","direction":"out","counts":{"in":-1,"out":2}`:        false,
-		`"type":"line_cross","line":"door","direction":"out","counts":{"in":1.5,"out":2}`:       false,
-		`"type":"start","zone":"` + strings.Repeat("z", 65) + `"`:                               false,
+		`"type":"line_cross","line":"door","direction":"up"`:                              false,
+		`"type":"line_cross","line":"door","direction":"out","counts":{"in":1,"out":2}`:   true,
+		`"type":"line_cross","line":"door","direction":"out","counts":{"in":-1,"out":2}`:  false,
+		`"type":"line_cross","line":"door","direction":"out","counts":{"in":1.5,"out":2}`: false,
+		`"type":"start","zone":"` + strings.Repeat("z", 65) + `"`:                         false,
+		`"type":"start","detector":"big"`:                                                 true, `"type":"start","detector":"a b"`: false,
 		`"type":"start","line":"door","zone":"yard","direction":"in","dwell_ms":1,"later":true`: true,
 	} {
 		_, err := ParseEvent([]byte(event + rest + "}"))
@@ -210,6 +211,11 @@ func TestEventsOfPlacesAreChecked(t *testing.T) {
 		}
 	}
 	tracks := someTracks()
+	tracks.Detector = "a.b"
+	if c := tracks.complete(); c.Validate() == nil {
+		t.Error("a detector a.b is accepted")
+	}
+	tracks.Detector = ""
 	for _, zones := range [][]string{make([]string, MaxZones+1), {"a.b"}, {""}} {
 		tracks.Objects[0].Zones = zones
 		if c := tracks.complete(); c.Validate() == nil {

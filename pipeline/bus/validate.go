@@ -53,6 +53,13 @@ func (v *validator) frame(camera, session string, at time.Time, clock Clock, siz
 	v.text("model", model, maxText)
 }
 
+// detector checks the name of the one that looked at a frame; not all have one.
+func (v *validator) detector(name string) {
+	if name != "" {
+		v.check(validateName("detector", name))
+	}
+}
+
 func (v *validator) tiles(t *Tiles, frame Size) {
 	v.that(t.Run >= 0 && t.Of >= 0, "tiles: run %d, of %d: must not be negative", t.Run, t.Of)
 	v.that(t.CoverageAge >= 0 && t.CoverageAge <= float64(maxAge.Milliseconds()), "tiles.coverage_age_ms %v: must be 0 to that of a day", t.CoverageAge)
@@ -81,9 +88,7 @@ func (d *Detections) Validate() error {
 	var v validator
 	v.schema(d.Schema, SchemaDetections)
 	v.frame(d.Camera, d.Session, d.CapturedAt, d.Clock, d.Frame, d.Model)
-	if d.Detector != "" {
-		v.check(validateName("detector", d.Detector))
-	}
+	v.detector(d.Detector)
 	v.that(d.Dropped >= 0 && d.Dropped <= maxDropped, "dropped %d: must not be negative", d.Dropped)
 	v.check(d.Tiles.Policy.validate())
 	v.tiles(&d.Tiles, d.Frame)
@@ -103,6 +108,7 @@ func (t *Tracks) Validate() error {
 	var v validator
 	v.schema(t.Schema, SchemaTracks)
 	v.frame(t.Camera, t.Session, t.CapturedAt, t.Clock, t.Frame, t.Model)
+	v.detector(t.Detector)
 	v.that(t.Objects != nil, "objects: must be there, as a list")
 	v.that(len(t.Objects) <= MaxObjects, "%d objects: must be at most %d", len(t.Objects), MaxObjects)
 	for i := range min(len(t.Objects), MaxObjects) {
@@ -148,6 +154,7 @@ func (e *Event) Validate() error {
 		v.check(validateName("session", e.Session))
 	}
 	v.check(validateTime("captured_at", e.CapturedAt))
+	v.detector(e.Detector)
 	if !e.StartedAt.IsZero() {
 		v.check(validateTime("started_at", e.StartedAt))
 	}

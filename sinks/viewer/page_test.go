@@ -11,13 +11,16 @@ import (
 )
 
 var (
-	gate = camera{Name: "gate", State: "online", Width: 3840, Height: 2160, FPS: 12.5, DetectionFPS: 11.24, LatencyMS: 48.4, Objects: 5,
+	gate = camera{Name: "gate", State: "online", Width: 3840, Height: 2160, FPS: 12.5, DetectionFPS: 11.24, LatencyMS: 48.4, Detector: "big", Objects: 5,
 		Counts: map[string]int{"person": 4, "car": 1}, Dropped: 1234, Viewers: 1,
 		Zones: []zone{{"yard", new(3)}, {"far", nil}}, Lines: []line{{"door", map[string]int{"in": 12, "out": 1009}}, {"new", nil}}}
 	lobby = camera{Name: "lobby", State: "connecting", Counts: map[string]int{}}
 	hall  = camera{Name: "hall", State: "online", Width: 768, Height: 432, FPS: 25, DetectionFPS: 25, LatencyMS: 31, Counts: map[string]int{}}
 	yard  = camera{Name: "yard", State: "offline", Cause: `dial 192.0.2.7:554: <img src=x onerror=alert(1)> refused`, LatencyMS: 2310, Counts: map[string]int{}}
 )
+
+// detectors are those that the page names: none where all cameras have the same.
+const detectors = `[...document.querySelectorAll(".detector:not([hidden])")].map((d) => d.textContent).join()`
 
 func TestEmptyPageTellsWhatToDo(t *testing.T) {
 	t.Parallel()
@@ -49,6 +52,7 @@ func TestVideoPlaysWithItsFigures(t *testing.T) {
 		field("gate", "name"): "gate", field("gate", "state"): "online", field("gate", "detection-fps"): "11.2 fps",
 		field("gate", "latency"): "48 ms", field("gate", "size"): "3840 × 2160", field("gate", "dropped"): "1,234",
 		field("yard", "cause"): yard.Cause, field("yard", "playback"): "Offline", field("lobby", "counts"): "–", field("hall", "counts"): "Nothing in view",
+		field("gate", "detector"): "big", detectors: "",
 		tile("yard") + `.dataset.state`: "offline", `document.getElementById("summary").textContent`: "2 of 4 online · 5 objects",
 		`[...document.querySelectorAll("article")].map((a) => a.dataset.camera).join()`: "gate,hall,lobby,yard",
 		tile("gate") + `.querySelector('[data-label="person"]').dataset.count`:          "4",
@@ -62,6 +66,10 @@ func TestVideoPlaysWithItsFigures(t *testing.T) {
 			t.Errorf("%s is %q, not %q", expression, got, want)
 		}
 	}
+	quick := hall
+	quick.Detector = "small"
+	s.say(yard, gate, quick, lobby)
+	b.await(detectors + ` === "big,small"`)
 	if n := ask[int](b, `document.querySelectorAll("article img").length`); n != 0 {
 		t.Errorf("a cause became %d pictures", n)
 	}

@@ -36,6 +36,7 @@ type camera struct {
 	FPS          float64        `json:"fps"`
 	DetectionFPS float64        `json:"detection_fps"`
 	LatencyMS    float64        `json:"latency_ms"`
+	Detector     string         `json:"detector"`
 	Objects      int            `json:"objects"`
 	Counts       map[string]int `json:"counts"`
 	Zones        []zone         `json:"zones"`

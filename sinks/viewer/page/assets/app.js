@@ -214,14 +214,16 @@ class Tile {
     this.link.setAttribute("aria-label", large ? `${this.name}, large. Back to all cameras` : `Show ${this.name} large`);
   }
 
-  // update shows what the server says of the camera.
-  update(camera) {
+  // update shows what the server says of the camera, and who looks at it where there are several detectors.
+  update(camera, detectors) {
     const before = this.root.dataset.state;
     const state = String(camera.state || "unknown");
     this.root.dataset.state = state;
     this.set("state", state);
     this.set("cause", String(camera.cause ?? ""));
     this.field("cause").hidden = !camera.cause;
+    this.set("detector", String(camera.detector ?? ""));
+    this.field("detector").hidden = detectors < 2 || !camera.detector;
     this.set("detection-fps", rate(camera.detection_fps));
     this.set("fps", rate(camera.fps));
     this.set("latency", span(camera.latency_ms));
@@ -337,11 +339,12 @@ const sight = new IntersectionObserver((entries) => {
 function show(cameras) {
   const names = new Set(cameras.map((camera) => camera.name));
   for (const [name, tile] of tiles) if (!names.has(name)) { sight.unobserve(tile.root); tile.remove(); tiles.delete(name); }
+  const detectors = new Set(cameras.map((camera) => camera.detector).filter(Boolean)).size;
   let online = 0, objects = 0;
   const now = performance.now();
   for (const camera of cameras) {
     const tile = tiles.get(camera.name) ?? add(camera.name);
-    const up = tile.update(camera);
+    const up = tile.update(camera, detectors);
     tile.tick(now, up && camera.fps > 0);
     online += up;
     objects += up && Number.isFinite(camera.objects) ? camera.objects : 0;
