@@ -236,12 +236,8 @@ func (c *channel) finish(ctx context.Context) (*graph.Model, error) {
 
 // tuned is the network after tuning, where that is nearer to the whole one, and where all its gradients are known.
 func (c *channel) tuned(ctx context.Context, cut *graph.Model, gone map[int]bool) (*graph.Model, error) {
-	moves, err := c.changed(cut, gone)
-	if err != nil {
-		return nil, err
-	}
 	before := cut.Clone()
-	err = c.tune(ctx, cut, moves, c.o.Passes)
+	err := c.tune(ctx, cut, c.changed(gone), c.o.Passes)
 	if errors.Is(err, gradient.ErrUnknown) {
 		c.report.Repair, c.report.NotTuned = RepairLS, err.Error()
 		return before, nil

@@ -25,7 +25,7 @@ type task struct {
 	sums   []*samples
 }
 
-// leastSquares goes through the layers whose input is not what it was, in order. Each sees what those before it became, and its weights and
+// leastSquares goes through the layers that lost inputs, in order. Each sees what those before it became, and its weights and
 // bias are moved so that it gives what it gives in the whole network. Layers that do not depend on each other go together.
 func (c *channel) leastSquares(ctx context.Context, m *graph.Model, gone map[int]bool) error {
 	waves, err := c.waves(m, gone)
@@ -69,7 +69,7 @@ func (c *channel) waves(m *graph.Model, gone map[int]bool) ([][]*task, error) {
 			}
 		}
 		l, whole := by[n.Output()], c.layers[n.Output()]
-		if l != nil && (changed || len(c.lost(whole, gone)) > 0) {
+		if l != nil && len(c.lost(whole, gone)) > 0 {
 			if deep == len(waves) {
 				waves = append(waves, nil)
 			}

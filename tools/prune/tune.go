@@ -51,16 +51,26 @@ func (c *channel) tune(ctx context.Context, m *graph.Model, moves map[string]boo
 	return nil
 }
 
-// changed are the outputs of the convolutions that read or make something else than in the whole network.
-func (c *channel) changed(m *graph.Model, gone map[int]bool) (map[string]bool, error) {
-	waves, err := c.waves(m, gone)
-	moves := map[string]bool{}
-	for _, wave := range waves {
-		for _, task := range wave {
-			moves[task.layer.node.Output()] = true
+// changed are the outputs of the convolutions that read something else than in the whole network.
+func (c *channel) changed(gone map[int]bool) map[string]bool {
+	tensors, moves := map[string]bool{}, map[string]bool{}
+	for _, n := range c.whole.Graph.Nodes {
+		l := c.layers[n.Output()]
+		changed := l != nil && len(c.lost(l, gone)) > 0
+		for _, in := range n.Inputs {
+			changed = changed || tensors[in]
+		}
+		if !changed {
+			continue
+		}
+		for _, out := range n.Outputs {
+			tensors[out] = true
+		}
+		if l != nil {
+			moves[n.Output()] = true
 		}
 	}
-	return moves, err
+	return moves
 }
 
 // rateAt rises at first and then falls along a cosine.
