@@ -83,6 +83,7 @@ type channel struct {
 	macs       map[string]int64
 	pictures   *album
 	stats      map[string]*moments
+	stakes     map[string][]float64 // of the layers' outputs, nil where they are not known
 	judge      *judge.Judge
 	candidates []*candidate
 	report     ChannelReport
@@ -152,6 +153,11 @@ func newChannel(m *graph.Model, o ChannelOptions) (*channel, error) {
 func (c *channel) prune(ctx context.Context) (*graph.Model, error) {
 	if err := c.look(ctx); err != nil {
 		return nil, err
+	}
+	if c.o.Importance == OBS {
+		if err := c.lookAtStakes(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for _, g := range c.x.Groups() {
 		levels := c.o.levelsFor(len(g.Classes))

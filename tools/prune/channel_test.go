@@ -90,6 +90,34 @@ func TestOfTwinsOneStays(t *testing.T) {
 	}
 }
 
+// TestWhatNothingDependsOnGoesFirst: however much it adds to outputs that the detections do not look at.
+func TestWhatNothingDependsOnGoesFirst(t *testing.T) {
+	c, err := newChannel(network(), ChannelOptions{Amount: 0.1, Calibration: pictures(t, 1), Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n, idle = 24, 7
+	l := c.layers["y"]
+	for o := range 10 {
+		l.weights[o*n+idle] *= 10
+	}
+	l.weights[idle] = 0
+	s := newSamples(n+1, 0)
+	for i := range n + 1 {
+		s.square[i*(n+1)+i] = 1
+	}
+	c.stats = map[string]*moments{"b1": s.moments()}
+	g := c.x.Groups()[0]
+	if slices.Contains(c.order(g, 12), g.Classes[idle]) {
+		t.Error("a channel that adds much goes")
+	}
+	c.stakes = map[string][]float64{"y": make([]float64, 10)}
+	c.stakes["y"][0] = 1
+	if first := c.order(g, 12)[0]; first != g.Classes[idle] {
+		t.Errorf("class %d goes first, want %d", first, g.Classes[idle])
+	}
+}
+
 func TestWidthsAreMultiples(t *testing.T) {
 	for _, c := range []struct {
 		round, width int

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/sightline/sightline/tools/prune/channels"
@@ -82,7 +83,7 @@ type reader struct {
 	stats    *moments
 	gram     *mat.Dense // w'w
 	inverse  *mat.Dense // of the covariance
-	variance float64    // of all outputs together
+	variance float64    // of all outputs together; 1 where it is known what is at stake with each, for which its rows are then scaled
 }
 
 func (c *channel) readers(g channels.Group) []*reader {
@@ -98,8 +99,19 @@ func (c *channel) reader(name string) *reader {
 	r := &reader{classes: c.x.Of(l.node.Inputs[0]), stats: c.stats[l.node.Inputs[0]]}
 	w := l.rows()
 	n := len(r.classes)
+	stakes := c.stakes[name]
+	for o, s := range stakes {
+		size := int(l.shape[2] * l.shape[3])
+		for i := o * size; i < (o+1)*size; i++ {
+			floats.Scale(math.Sqrt(s), w.RawRowView(i))
+		}
+	}
 	r.gram, r.inverse = mat.NewDense(n, n, nil), mat.DenseCopyOf(r.stats.inverse)
 	r.gram.Mul(w.T(), w)
+	if stakes != nil {
+		r.variance = 1
+		return r
+	}
 	for i := range n {
 		for j := range n {
 			r.variance += r.gram.At(i, j) * r.stats.covariance.At(i, j)

@@ -84,14 +84,8 @@ func rateAt(step, steps int) float64 {
 
 func newTuner(c *channel, m *graph.Model, moves map[string]bool) (*tuner, error) {
 	t := &tuner{c: c, m: m, losses: lossesOf(c), random: rand.New(rand.NewPCG(17, 4)), shape: c.cropShape()}
-	teacher := c.whole.Clone()
-	teacher.Graph.Inputs[0].Shape = t.shape
-	var names []string
-	for _, l := range t.losses {
-		names = append(names, l.Output)
-	}
 	var err error
-	if t.teacher, err = onnxgraph.Open(teacher, names, c.run); err != nil {
+	if t.teacher, err = t.openTeacher(); err != nil {
 		return nil, err
 	}
 	if t.net, err = gradient.Open(m, t.shape, t.losses, moves, c.run); err != nil {
@@ -103,6 +97,17 @@ func newTuner(c *channel, m *graph.Model, moves map[string]bool) (*tuner, error)
 		return nil, err
 	}
 	return t, nil
+}
+
+// openTeacher opens the whole network for crops.
+func (t *tuner) openTeacher() (*onnxgraph.Session, error) {
+	m := t.c.whole.Clone()
+	m.Graph.Inputs[0].Shape = t.shape
+	var names []string
+	for _, l := range t.losses {
+		names = append(names, l.Output)
+	}
+	return onnxgraph.Open(m, names, t.c.run)
 }
 
 // part is a convolution whose weights and bias are moved.
@@ -194,7 +199,7 @@ func (t *tuner) step(rate float64) error {
 	sums := t.net.Zeros()
 	crop := make([]float32, t.shape[1]*t.shape[2]*t.shape[3])
 	for range together {
-		t.crop(crop)
+		t.crop(crop, t.random.IntN(len(t.c.pictures.pictures)))
 		out, err := t.teacher.Run(onnx.Array{Shape: t.shape, Data: crop})
 		if err != nil {
 			return err
@@ -211,10 +216,10 @@ func (t *tuner) step(rate float64) error {
 	return nil
 }
 
-func (t *tuner) crop(to []float32) {
+// crop takes a part of picture i at random.
+func (t *tuner) crop(to []float32, i int) {
 	a := t.c.pictures
 	h, w := int(t.shape[2]), int(t.shape[3])
-	i := t.random.IntN(len(a.pictures))
 	top, left := t.random.IntN(int(a.shape[2])-h+1), t.random.IntN(int(a.shape[3])-w+1)
 	a.crop(to, i, top, left, h, w, t.random.IntN(2) == 1)
 }

@@ -35,6 +35,7 @@ type Parameter struct {
 type Network struct {
 	Parameters []*Parameter
 	moves      map[string]bool
+	watched    []string // tensors whose gradient's squares are the last outputs
 	session    *onnx.GraphSession
 	losses     []Loss
 	input      []int64
@@ -44,6 +45,10 @@ type Network struct {
 // Open builds the gradients of convolutions of a network for inputs of one shape: of those that moves names by their outputs, nil: of
 // all. What lies before the first of them costs nothing.
 func Open(m *graph.Model, shape []int64, losses []Loss, moves map[string]bool, o onnxgraph.RunOptions) (*Network, error) {
+	return openWatching(m, shape, losses, moves, nil, o)
+}
+
+func openWatching(m *graph.Model, shape []int64, losses []Loss, moves, watch map[string]bool, o onnxgraph.RunOptions) (*Network, error) {
 	m = m.Clone()
 	m.Graph.Inputs[0].Shape = shape
 	clear(m.Graph.Values)
@@ -51,11 +56,12 @@ func Open(m *graph.Model, shape []int64, losses []Loss, moves map[string]bool, o
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{g: m.Graph, shapes: shapes, grads: map[string][]string{}}
+	b := &builder{g: m.Graph, shapes: shapes, grads: map[string][]string{}, watch: watch}
 	n := &Network{moves: moves, losses: losses, input: shape, shapes: shapes}
 	if err := n.build(b); err != nil {
 		return nil, fmt.Errorf("build gradients: %w", err)
 	}
+	n.watched = b.watched
 	m.Opsets[""] = max(m.Opset(), 16) // ScatterElements adds up since then
 	m.IRVersion = max(m.IRVersion, 8)
 	n.session, err = open(m, o)
@@ -120,6 +126,7 @@ func (n *Network) build(b *builder) error {
 		delete(b.g.Initializers, p.Name)
 		outputs = append(outputs, p.from)
 	}
+	outputs = append(outputs, b.squares...)
 	b.g.Outputs = nil
 	for _, name := range outputs {
 		b.g.Outputs = append(b.g.Outputs, graph.Value{Name: name, Type: graph.Float})
@@ -136,6 +143,23 @@ func (n *Network) Shape(output string) []int64 { return n.shapes[output] }
 
 // Run gives the loss of one input, and adds its gradient to sums, one for each parameter.
 func (n *Network) Run(input []float32, targets []Target, sums [][]float32) (float64, error) {
+	out, err := n.run(input, targets)
+	if err != nil {
+		return 0, err
+	}
+	loss := 0.0
+	for _, a := range out[:len(n.losses)] {
+		loss += float64(a.Data[0])
+	}
+	for i, p := range n.Parameters {
+		for j, v := range p.order(out[len(n.losses)+i].Data) {
+			sums[i][j] += v
+		}
+	}
+	return loss, nil
+}
+
+func (n *Network) run(input []float32, targets []Target) ([]onnx.Array, error) {
 	arrays := []onnx.Array{{Shape: n.input, Data: input}}
 	for i, l := range n.losses {
 		shape := n.shapes[l.Output]
@@ -144,20 +168,7 @@ func (n *Network) Run(input []float32, targets []Target, sums [][]float32) (floa
 	for _, p := range n.Parameters {
 		arrays = append(arrays, onnx.Array{Shape: p.Shape, Data: p.Value})
 	}
-	out, err := n.session.Run(arrays...)
-	if err != nil {
-		return 0, err
-	}
-	loss := 0.0
-	for _, a := range out[:len(n.losses)] {
-		loss += float64(a.Data[0])
-	}
-	for i, a := range out[len(n.losses):] {
-		for j, v := range n.Parameters[i].order(a.Data) {
-			sums[i][j] += v
-		}
-	}
-	return loss, nil
+	return n.session.Run(arrays...)
 }
 
 // Close frees the network.

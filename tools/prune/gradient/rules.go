@@ -16,6 +16,17 @@ type builder struct {
 	shapes map[string][]int64
 	grads  map[string][]string // what comes back to a tensor, from each of its readers
 	made   int
+	watch  map[string]bool // tensors whose gradients are looked at
+	// What is seen of them: the sums over places of its squares, for every channel.
+	watched, squares []string
+}
+
+// see notes the squares of a gradient that is watched.
+func (b *builder) see(tensor, dy string) {
+	if b.watch[tensor] {
+		sum := b.op("ReduceSum", []string{b.op("Mul", []string{dy, dy}, nil), b.ints(0, 2, 3)}, map[string]graph.Attr{"keepdims": graph.IntAttr(0)})
+		b.watched, b.squares = append(b.watched, tensor), append(b.squares, sum)
+	}
 }
 
 func (b *builder) op(op string, inputs []string, attrs map[string]graph.Attr) string {
@@ -93,6 +104,7 @@ func (b *builder) back(n *Network, node *graph.Node) error {
 	if dy == "" {
 		return nil
 	}
+	b.see(node.Output(), dy)
 	switch node.Op {
 	case "Conv":
 		return b.conv(n, node, dy)
