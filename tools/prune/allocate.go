@@ -119,8 +119,46 @@ func (k *candidate) errorAt(levels int) float64 {
 	return k.levels[levels-1].error
 }
 
+// powers of the groups' errors whose sum may be what they are off together: errors that have nothing to do with each other add up like
+// squares, such as push the same way plainly, and what prevails differs from network to network.
+var powers = []float64{1, 1.5}
+
+// choose allocates by each of the powers, and takes what is nearest to the whole network.
+func (c *channel) choose() error {
+	var best []int
+	least := math.Inf(1)
+	for _, power := range powers {
+		if err := c.allocate(power); err != nil {
+			return err
+		}
+		e, err := c.try(c.gone())
+		if err != nil {
+			return err
+		}
+		if best == nil || e < least {
+			best, least = c.taken(), e
+		}
+	}
+	for i, k := range c.candidates {
+		k.now = best[i]
+	}
+	return nil
+}
+
+// taken are how many levels of each group are taken.
+func (c *channel) taken() []int {
+	var list []int
+	for _, k := range c.candidates {
+		list = append(list, k.now)
+	}
+	return list
+}
+
 // allocate takes levels until the share of multiply-adds is saved, each time the one that saves most for the error that it adds.
-func (c *channel) allocate() error {
+func (c *channel) allocate(power float64) error {
+	for _, k := range c.candidates {
+		k.now = 0
+	}
 	all := c.x.MACs(c.macs, nil)
 	target := int64(float64(all) * (1 - c.o.Amount))
 	for {
@@ -128,7 +166,7 @@ func (c *channel) allocate() error {
 		if left <= target {
 			return nil
 		}
-		k, to := c.cheapest(left, target)
+		k, to := c.cheapest(left, target, power)
 		if k == nil {
 			return fmt.Errorf("only %.1f %% of the multiply-adds can be saved with half of every group gone: ask for less than %g", 100*float64(all-left)/float64(all), c.o.Amount)
 		}
@@ -137,7 +175,7 @@ func (c *channel) allocate() error {
 }
 
 // cheapest finds the next step. What it saves beyond the target counts for nothing.
-func (c *channel) cheapest(left, target int64) (*candidate, int) {
+func (c *channel) cheapest(left, target int64, power float64) (*candidate, int) {
 	var best *candidate
 	to, least := 0, math.Inf(1)
 	for _, k := range c.candidates {
@@ -145,7 +183,7 @@ func (c *channel) cheapest(left, target int64) (*candidate, int) {
 		for n := was + 1; n <= len(k.levels); n++ {
 			k.now = n
 			saved := left - max(target, c.x.MACs(c.macs, c.gone()))
-			cost := max(1e-9, k.errorAt(n)-k.errorAt(was)) / float64(max(1, saved))
+			cost := max(1e-9, math.Pow(k.errorAt(n), power)-math.Pow(k.errorAt(was), power)) / float64(max(1, saved))
 			if saved > 0 && cost < least {
 				best, to, least = k, n, cost
 			}

@@ -23,7 +23,7 @@ const (
 )
 
 // judged is how many pictures sensitivity is measured on.
-const judged = 8
+const judged = 16
 
 // ChannelOptions say which channels are cut out, and how the rest makes up for them.
 type ChannelOptions struct {
@@ -169,7 +169,7 @@ func (c *channel) prune(ctx context.Context) (*graph.Model, error) {
 	if err := c.tryAll(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.allocate(); err != nil {
+	if err := c.choose(); err != nil {
 		return nil, err
 	}
 	return c.finish(ctx)
