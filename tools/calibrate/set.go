@@ -2,6 +2,7 @@
 package calibrate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,6 +28,7 @@ type Set struct {
 	height    int
 	letterbox *picture.Letterboxer
 	input     []float32
+	scale     float32 // of a level of 0 to 255 in what the network takes
 }
 
 // Open lists the pictures of a folder, or of its folder images, by name; of more than limit it takes some at even distances. Every
@@ -48,7 +50,7 @@ func Open(dir string, spec models.Spec, limit int) (*Set, error) {
 	}
 	l := spec.Layout
 	return &Set{
-		files: files, width: spec.Width, height: spec.Height, input: make([]float32, 3*spec.Width*spec.Height),
+		scale: cmp.Or(l.Scale, 1), files: files, width: spec.Width, height: spec.Height, input: make([]float32, 3*spec.Width*spec.Height),
 		letterbox: picture.NewLetterboxer(picture.Layout{RGB: l.RGB, Scale: l.Scale, Centre: l.Centre, Fill: l.Fill}),
 	}, nil
 }
@@ -88,6 +90,13 @@ func (s *Set) First(n int) *Set {
 		few.files[i] = s.files[i*len(s.files)/n]
 	}
 	return &few
+}
+
+// Without gives a set of the pictures that another one does not have. Both sets share buffers: use one at a time.
+func (s *Set) Without(other *Set) *Set {
+	rest := *s
+	rest.files = slices.DeleteFunc(slices.Clone(s.files), func(file string) bool { return slices.Contains(other.files, file) })
+	return &rest
 }
 
 // Each calls fn with every picture as the network takes it, [3, height, width]; input is valid until fn returns.

@@ -29,8 +29,8 @@ const (
 type Judge struct {
 	measure Measure
 	head    *onnxgraph.Head // nil: outputs count as they are
-	inputs  []onnx.Array
-	want    []map[string]onnx.Array
+	inputs  *calibrate.Album
+	want    *memory
 	run     onnxgraph.RunOptions
 }
 
@@ -48,18 +48,25 @@ func New(ctx context.Context, m *graph.Model, head *onnxgraph.Head, set *calibra
 	if measure == Detections && head != nil && head.Family != onnxgraph.YOLOX && head.Family != onnxgraph.YOLOv5 {
 		head = nil // whose boxes cannot be computed here
 	}
-	j := &Judge{measure: measure, head: head, run: run}
-	err = set.Each(ctx, func(_ int, input []float32) error {
-		in := onnx.Array{Shape: shape, Data: slices.Clone(input)}
-		out, err := session.Run(in)
-		j.inputs, j.want = append(j.inputs, in), append(j.want, out)
-		return err
-	})
-	return j, err
+	j := &Judge{measure: measure, head: head, want: newMemory(head), run: run}
+	if j.inputs, err = set.Album(ctx, shape); err != nil {
+		return nil, err
+	}
+	for i := range j.inputs.Len() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		out, err := session.Run(j.inputs.At(i))
+		if err != nil {
+			return nil, err
+		}
+		j.want.add(out)
+	}
+	return j, nil
 }
 
-// Inputs are the pictures, [1, 3, height, width] each. They stay the judge's.
-func (j *Judge) Inputs() []onnx.Array { return j.inputs }
+// Inputs are the pictures. They stay the judge's.
+func (j *Judge) Inputs() *calibrate.Album { return j.inputs }
 
 // At is the same judge with networks run at a level of optimisation.
 func (j *Judge) At(level onnx.Optimisation) *Judge {
@@ -77,12 +84,12 @@ func (j *Judge) Error(m *graph.Model) (float64, error) {
 	}
 	defer session.Close() //nolint:errcheck // frees memory
 	var sum sums
-	for i, in := range j.inputs {
-		got, err := session.Run(in)
+	for i := range j.inputs.Len() {
+		got, err := session.Run(j.inputs.At(i))
 		if err != nil {
 			return 0, err
 		}
-		j.add(&sum, j.want[i], got)
+		j.add(&sum, j.want.of(i), got)
 	}
 	if e := sum.off / max(sum.weight, 1e-12); !math.IsNaN(e) {
 		return e, nil

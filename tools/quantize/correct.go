@@ -5,6 +5,7 @@ import (
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -13,12 +14,12 @@ type corrector struct {
 	m      *graph.Model
 	levels map[string]affine
 	cache  weightCache
-	inputs []onnx.Array
+	inputs *calibrate.Album
 	run    onnxgraph.RunOptions
 }
 
 // correct goes through the convolutions in order; each sees what those before it became.
-func (c *corrector) correct(ctx context.Context, progress Progress) (map[string][]float32, error) {
+func (c *corrector) correct(ctx context.Context, progress Progress) (map[string]change, error) {
 	var convs []*graph.Node
 	for _, n := range c.m.Graph.Nodes {
 		_, in := c.levels[n.Input(0)]
@@ -30,21 +31,21 @@ func (c *corrector) correct(ctx context.Context, progress Progress) (map[string]
 	if err != nil {
 		return nil, err
 	}
-	bias := map[string][]float32{}
+	done := map[string]change{}
 	for i, n := range convs {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := c.one(n, want[n.Output()], bias); err != nil {
+		if err := c.one(n, want[n.Output()], done); err != nil {
 			return nil, err
 		}
 		progress.show("bias correction", i+1, len(convs))
 	}
-	return bias, nil
+	return done, nil
 }
 
-func (c *corrector) one(n *graph.Node, want []float64, bias map[string][]float32) error {
-	q, err := apply(c.m, c.levels, c.cache, bias)
+func (c *corrector) one(n *graph.Node, want []float64, done map[string]change) error {
+	q, err := apply(c.m, c.levels, c.cache, done)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func (c *corrector) one(n *graph.Node, want []float64, bias map[string][]float32
 	for ch := range b {
 		b[ch] += float32(want[ch] - got[after][ch])
 	}
-	bias[n.Output()] = b
+	done[n.Output()] = change{bias: b}
 	return nil
 }
 
@@ -91,8 +92,8 @@ func (c *corrector) means(m *graph.Model, names []string, clip map[string]affine
 	}
 	defer session.Close() //nolint:errcheck // frees memory
 	sums := map[string][]float64{}
-	for _, in := range c.inputs {
-		out, err := session.Run(in)
+	for i := range c.inputs.Len() {
+		out, err := session.Run(c.inputs.At(i))
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +106,7 @@ func (c *corrector) means(m *graph.Model, names []string, clip map[string]affine
 	}
 	for _, sum := range sums {
 		for ch := range sum {
-			sum[ch] /= float64(len(c.inputs))
+			sum[ch] /= float64(c.inputs.Len())
 		}
 	}
 	return sums, nil

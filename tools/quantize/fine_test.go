@@ -47,7 +47,7 @@ func TestChannelsOfOutputsHaveTheirOwnLevels(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // frees memory
-	got, err := s.Run(j.Inputs()[0])
+	got, err := s.Run(j.Inputs().At(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestChannelsOfOutputsHaveTheirOwnLevels(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer whole.Close() //nolint:errcheck // frees memory
-	original, err := whole.Run(j.Inputs()[0])
+	original, err := whole.Run(j.Inputs().At(0))
 	if err != nil {
 		t.Fatal(err)
 	}

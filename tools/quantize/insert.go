@@ -11,11 +11,11 @@ import (
 // writer turns a float network into one in QDQ form: QuantizeLinear and DequantizeLinear stand around what onnxruntime then runs
 // in int8.
 type writer struct {
-	m      *graph.Model
-	levels map[string]affine // of the tensors that become uint8
-	cache  weightCache
-	bias   map[string][]float32
-	spread map[string]bool // outputs of convolutions that give levels, not values
+	m       *graph.Model
+	levels  map[string]affine // of the tensors that become uint8
+	cache   weightCache
+	changes map[string]change
+	spread  map[string]bool // outputs of convolutions that give levels, not values
 }
 
 // weightCache remembers weights once they are quantised: the same network is written again and again.
@@ -37,9 +37,9 @@ func (c weightCache) get(t *graph.Tensor) (weights, error) {
 	return w, err
 }
 
-// apply writes the network. bias, by the conv's output, takes the place of the conv's own.
-func apply(m *graph.Model, levels map[string]affine, cache weightCache, bias map[string][]float32) (*graph.Model, error) {
-	w := &writer{m: m.Clone(), levels: levels, cache: cache, bias: bias, spread: map[string]bool{}}
+// apply writes the network. Changes are named by the outputs of convolutions.
+func apply(m *graph.Model, levels map[string]affine, cache weightCache, changes map[string]change) (*graph.Model, error) {
+	w := &writer{m: m.Clone(), levels: levels, cache: cache, changes: changes, spread: map[string]bool{}}
 	for _, n := range append([]*graph.Node{}, w.m.Graph.Nodes...) {
 		if n.Op != "Conv" {
 			continue
@@ -79,6 +79,9 @@ func (w *writer) conv(n *graph.Node) error {
 		return err
 	}
 	scales, name := q.scales, n.Inputs[1]
+	if w.changes[n.Output()].kernel != nil {
+		name = w.m.Graph.Fresh(name + "_solved") // other convolutions may share the kernel
+	}
 	if out.channels != nil {
 		scales, bias = spread(out.channels, scales, bias)
 		name = w.m.Graph.Fresh(name + "_spread") // other convolutions may share the kernel
@@ -93,6 +96,9 @@ func (w *writer) conv(n *graph.Node) error {
 
 // kernel gives the weights of a convolution as int8. Those that undo factors are its own and are not remembered.
 func (w *writer) kernel(n *graph.Node, in affine) (weights, error) {
+	if c := w.changes[n.Output()]; c.kernel != nil {
+		return *c.kernel, nil
+	}
 	kernel := w.m.Graph.Const(n.Inputs[1])
 	if in.factors != nil {
 		return quantizeWeights(kernel, w.cache.top)
@@ -113,8 +119,8 @@ func (w *writer) undo(n *graph.Node, factors []float64) error {
 }
 
 func (w *writer) biasOf(n *graph.Node) ([]float32, error) {
-	if b, ok := w.bias[n.Output()]; ok {
-		return b, nil
+	if c, ok := w.changes[n.Output()]; ok {
+		return c.bias, nil
 	}
 	if n.Input(2) == "" {
 		return nil, nil
@@ -128,12 +134,12 @@ func (w *writer) biasOf(n *graph.Node) ([]float32, error) {
 
 // floatBias gives a convolution that stays float its corrected bias.
 func (w *writer) floatBias(n *graph.Node) error {
-	b, ok := w.bias[n.Output()]
+	c, ok := w.changes[n.Output()]
 	if !ok {
 		return nil
 	}
 	name := w.m.Graph.Fresh(n.Output() + "_bias")
-	w.m.Graph.Initializers[name] = graph.NewFloat([]int64{int64(len(b))}, b)
+	w.m.Graph.Initializers[name] = graph.NewFloat([]int64{int64(len(c.bias))}, c.bias)
 	n.Inputs = append(n.Inputs[:2], name)
 	return nil
 }

@@ -39,13 +39,15 @@ type StaticOptions struct {
 // Report says what Static did.
 type Report struct {
 	Pictures  int      `json:"pictures" yaml:"pictures"`
-	Convs     int      `json:"convs" yaml:"convs"`           // all
-	Int8Convs int      `json:"int8_convs" yaml:"int8_convs"` // those that run in int8
-	Int8MACs  float64  `json:"int8_macs" yaml:"int8_macs"`   // their share of all multiply-adds
-	Islands   []string `json:"islands" yaml:"islands,flow"`  // tensors that stay float because the outputs suffer too much
-	Error     float64  `json:"error" yaml:"error"`           // mean squared error of the outputs, see judge.Rounding
-	Corrected bool     `json:"corrected" yaml:"corrected"`   // biases were corrected, since that helped
-	Units     []Unit   `json:"units,omitempty" yaml:"-"`     // the worst first
+	Convs     int      `json:"convs" yaml:"convs"`                               // all
+	Int8Convs int      `json:"int8_convs" yaml:"int8_convs"`                     // those that run in int8
+	Int8MACs  float64  `json:"int8_macs" yaml:"int8_macs"`                       // their share of all multiply-adds
+	Islands   []string `json:"islands" yaml:"islands,flow"`                      // tensors that stay float because the outputs suffer too much
+	Error     float64  `json:"error" yaml:"error"`                               // mean squared error of the outputs, see judge.Rounding
+	Solved    bool     `json:"solved,omitempty" yaml:"solved,omitempty"`         // weights were moved by least squares before they were rounded, since that helped
+	Corrected bool     `json:"corrected" yaml:"corrected"`                       // biases were corrected, since that helped
+	ByChannel bool     `json:"by_channel,omitempty" yaml:"by_channel,omitempty"` // every SiLU has levels by channel, since that helped
+	Units     []Unit   `json:"units,omitempty" yaml:"-"`                         // the worst first
 }
 
 // Unit is what quantising one part alone does to the outputs.
@@ -81,7 +83,8 @@ type static struct {
 	o      StaticOptions
 	run    onnxgraph.RunOptions
 	plan   *plan
-	judge  *judge.Judge
+	judge  *judge.Judge // by which plans are made
+	others *apart       // by which whole networks are compared
 	cache  weightCache
 	report Report
 }
@@ -101,7 +104,10 @@ func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec m
 		return nil, err
 	}
 	s.plan.choose(stats, float64(spec.Layout.Scale))
-	s.judge, err = judge.New(ctx, m, head, o.Calibration.First(judged), s.run, judge.Rounding)
+	if s.judge, err = judge.New(ctx, m, head, o.Calibration.First(judged), s.run, judge.Rounding); err != nil {
+		return nil, err
+	}
+	s.others, err = newApart(ctx, m, head, o.Calibration, s.run)
 	return s, err
 }
 
@@ -141,6 +147,9 @@ func (s *static) quantise(ctx context.Context) (*graph.Model, error) {
 	if units, err = s.refine(ctx, units); err != nil {
 		return nil, err
 	}
+	if units, err = s.everywhere(ctx, units); err != nil {
+		return nil, err
+	}
 	for _, u := range units {
 		s.report.Units = append(s.report.Units, Unit{u.name, u.error, u.fine})
 	}
@@ -174,19 +183,29 @@ func (s *static) with(ctx context.Context, units []unit, islands int) (*graph.Mo
 	if s.report.Error, err = s.judge.Error(q); err != nil {
 		return nil, nil, err
 	}
-	bias, err := (&corrector{s.m, levels, s.cache, s.judge.Inputs(), s.run}).correct(ctx, s.o.Progress)
-	if err != nil {
+	if q, err = s.moved(ctx, q, levels); err != nil {
 		return nil, nil, err
 	}
-	corrected, err := apply(s.m, levels, s.cache, bias)
+	return q, levels, nil
+}
+
+// moved is the network with weights solved anew, or else with biases corrected, if that helps.
+func (s *static) moved(ctx context.Context, q *graph.Model, levels map[string]affine) (*graph.Model, error) {
+	s.report.Solved, s.report.Corrected = false, false
+	solved, err := s.solve(ctx, levels)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	e, err := s.judge.Error(corrected)
-	if s.report.Corrected = err == nil && e < s.report.Error; s.report.Corrected {
-		s.report.Error, q = e, corrected
+	better, is, err := s.better(q, levels, solved)
+	if s.report.Solved = is; is || err != nil {
+		return better, err
 	}
-	return q, levels, err
+	corrected, err := (&corrector{s.m, levels, s.cache, s.judge.Inputs(), s.run}).correct(ctx, s.o.Progress)
+	if err != nil {
+		return nil, err
+	}
+	better, s.report.Corrected, err = s.better(q, levels, corrected)
+	return better, err
 }
 
 // good asks whether the accuracy holds.

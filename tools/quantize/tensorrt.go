@@ -85,8 +85,8 @@ func newSymmetric(ctx context.Context, m *graph.Model, head *onnxgraph.Head, o S
 // ofInput is the scale of the pictures themselves, which fill their range.
 func (s *symmetric) ofInput() float32 {
 	most := float32(0)
-	for _, in := range s.judge.Inputs() {
-		most = max(most, slices.Max(in.Data))
+	for i := range s.judge.Inputs().Len() {
+		most = max(most, slices.Max(s.judge.Inputs().At(i).Data))
 	}
 	return max(most, 1e-6) / 127
 }
