@@ -131,6 +131,21 @@ func (f quantizeFlags) print(cmd *cobra.Command, r quantize.Report, out string) 
 		return nil
 	}
 	fmt.Fprintf(w, "%s\n  %d of %d convolutions in int8, %.1f %% of the multiply-adds\n", out, r.Int8Convs, r.Convs, 100*r.Int8MACs)
-	fmt.Fprintf(w, "  %d parts stay float, error of the outputs %.4f, biases corrected: %v\n", len(r.Islands), r.Error, r.Corrected)
+	fmt.Fprintf(w, "  %d parts stay float, error of the outputs %.4f%s\n", len(r.Islands), r.Error, helped(r))
 	return nil
+}
+
+// helped names what was done to the whole network because it helped.
+func helped(r quantize.Report) (text string) {
+	for _, step := range []struct {
+		done bool
+		what string
+	}{
+		{r.ByChannel, "every SiLU with levels by channel"}, {r.Solved, "weights solved for int8"}, {r.Corrected, "biases corrected"},
+	} {
+		if step.done {
+			text += "; " + step.what
+		}
+	}
+	return text
 }
