@@ -39,3 +39,24 @@ func (a *Album) At(i int) onnx.Array {
 	}
 	return onnx.Array{Shape: a.shape, Data: a.buffer}
 }
+
+// Shape is that of every picture, [1, 3, height, width].
+func (a *Album) Shape() []int64 { return a.shape }
+
+// Crop copies a part of a picture, mirrored or not, into to, [3, height, width].
+func (a *Album) Crop(to []float32, i, top, left, height, width int, mirrored bool) {
+	h, w := int(a.shape[2]), int(a.shape[3])
+	for c := range int(a.shape[1]) {
+		for y := range height {
+			from := a.pictures[i][(c*h+top+y)*w+left:]
+			row := to[(c*height+y)*width : (c*height+y+1)*width]
+			for x := range row {
+				at := x
+				if mirrored {
+					at = width - 1 - x
+				}
+				row[x] = float32(from[at]) * a.scale
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package leastsquares
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,5 +124,18 @@ func TestTheRidgeHoldsWeightsBack(t *testing.T) {
 	s.Square[0] = math.NaN()
 	if err := s.Solve(mat.NewDense(1, 2, nil), 1); err == nil || !strings.Contains(err.Error(), "give more pictures") {
 		t.Errorf("no solution: %v", err)
+	}
+}
+
+func TestRowsComeApartAsTheyWerePutTogether(t *testing.T) {
+	w, bias := numbers(1, 12), numbers(2, 3)
+	rows := Rows(w, bias)
+	if rows.At(1, 4) != float64(bias[1]) || rows.At(2, 3) != float64(w[11]) {
+		t.Errorf("rows %v", rows)
+	}
+	gotW, gotBias := make([]float32, 12), make([]float32, 3)
+	Split(rows, gotW, gotBias)
+	if !slices.Equal(gotW, w) || !slices.Equal(gotBias, bias) {
+		t.Errorf("%v and %v, want %v and %v", gotW, gotBias, w, bias)
 	}
 }

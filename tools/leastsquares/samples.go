@@ -96,6 +96,30 @@ func (s *Samples) MeanDiagonal(n int) float64 {
 	return mean
 }
 
+// Rows puts each bias behind the weights of its output, [outputs, width].
+func Rows(w, bias []float32) *mat.Dense {
+	width := len(w) / len(bias)
+	rows := mat.NewDense(len(bias), width+1, nil)
+	for r, b := range bias {
+		for i, f := range w[r*width : (r+1)*width] {
+			rows.Set(r, i, float64(f))
+		}
+		rows.Set(r, width, float64(b))
+	}
+	return rows
+}
+
+// Split is the opposite of Rows.
+func Split(rows *mat.Dense, w, bias []float32) {
+	width := len(w) / len(bias)
+	for r := range bias {
+		for i := range width {
+			w[r*width+i] = float32(rows.At(r, i))
+		}
+		bias[r] = float32(rows.At(r, width))
+	}
+}
+
 // Solve moves w, M rows of N, by the d of (x'x + ridge)d = x'y - x'x w: to what gives y of x, as far as the ridge lets it.
 func (s *Samples) Solve(w *mat.Dense, ridge float64) error {
 	square := mat.NewSymDense(s.N, append([]float64{}, s.Square...))

@@ -9,6 +9,7 @@ import (
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
 	"github.com/sightline/sightline/tools/judge"
+	"github.com/sightline/sightline/tools/leastsquares"
 	"github.com/sightline/sightline/tools/onnxgraph"
 	"github.com/sightline/sightline/tools/prune/channels"
 	"github.com/sightline/sightline/tools/prune/gradient"
@@ -81,7 +82,7 @@ type channel struct {
 	x          *channels.Map
 	layers     map[string]*layer // of the whole network, by output
 	macs       map[string]int64
-	pictures   *album
+	pictures   *calibrate.Album
 	stats      map[string]*moments
 	stakes     map[string][]float64 // of the layers' outputs, nil where they are not known
 	judge      *judge.Judge
@@ -181,17 +182,17 @@ func (c *channel) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.pictures, err = newAlbum(ctx, c.o.Calibration, shape); err != nil {
+	if c.pictures, err = c.o.Calibration.Album(ctx, shape); err != nil {
 		return err
 	}
 	if c.judge, err = judge.New(ctx, c.whole, c.o.Head, c.o.Calibration.First(judged), c.run, judge.Detections); err != nil {
 		return err
 	}
-	p, err := newMultiplier(c.run)
+	p, err := leastsquares.NewMultiplier(c.run)
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close() //nolint:errcheck // frees memory
 	session, err := onnxgraph.Open(c.whole, c.observed(), c.run)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/leastsquares"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -68,13 +69,13 @@ func TestOfTwinsOneStays(t *testing.T) {
 		l.weights[o*n+one] *= 5
 		l.weights[o*n+other] *= 5
 	}
-	s := newSamples(n+1, 0)
+	s := leastsquares.NewSamples(n+1, 0)
 	for i := range n {
-		s.square[i*(n+1)+i] = 1
+		s.Square[i*(n+1)+i] = 1
 	}
-	s.square[n*(n+1)+n] = 1
-	s.square[one*(n+1)+other], s.square[other*(n+1)+one] = 0.999, 0.999
-	c.stats = map[string]*moments{"b1": s.moments()}
+	s.Square[n*(n+1)+n] = 1
+	s.Square[one*(n+1)+other], s.Square[other*(n+1)+one] = 0.999, 0.999
+	c.stats = map[string]*moments{"b1": momentsOf(s)}
 	g := c.x.Groups()[0]
 	for importance, want := range map[string]int{OBS: 1, Data: 0} {
 		c.o.Importance = importance
@@ -102,11 +103,11 @@ func TestWhatNothingDependsOnGoesFirst(t *testing.T) {
 		l.weights[o*n+idle] *= 10
 	}
 	l.weights[idle] = 0
-	s := newSamples(n+1, 0)
+	s := leastsquares.NewSamples(n+1, 0)
 	for i := range n + 1 {
-		s.square[i*(n+1)+i] = 1
+		s.Square[i*(n+1)+i] = 1
 	}
-	c.stats = map[string]*moments{"b1": s.moments()}
+	c.stats = map[string]*moments{"b1": momentsOf(s)}
 	g := c.x.Groups()[0]
 	if slices.Contains(c.order(g, 12), g.Classes[idle]) {
 		t.Error("a channel that adds much goes")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/leastsquares"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -41,9 +42,9 @@ func (o UnstructuredOptions) repair(ctx context.Context, m *graph.Model, layers 
 func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *graph.Model, l *layer) error {
 	groups := int(l.node.Int("group", 1))
 	width, rows := int(l.shape[1]*l.shape[2]*l.shape[3]), int(l.shape[0])/groups
-	sums := make([]*samples, groups)
+	sums := make([]*leastsquares.Samples, groups)
 	for g := range sums {
-		sums[g] = newSamples(width+1, rows)
+		sums[g] = leastsquares.NewSamples(width+1, rows)
 	}
 	if err := o.look(ctx, whole, m, l, sums); err != nil {
 		return err
@@ -54,7 +55,7 @@ func (o UnstructuredOptions) repairOne(ctx context.Context, whole, m *graph.Mode
 	}
 	v := l.masked()
 	for g := range sums {
-		sums[g].products().solve(v[g*rows*width:(g+1)*rows*width], l.kept[g*rows*width:(g+1)*rows*width], bias[g*rows:(g+1)*rows])
+		productsOf(sums[g]).solve(v[g*rows*width:(g+1)*rows*width], l.kept[g*rows*width:(g+1)*rows*width], bias[g*rows:(g+1)*rows])
 	}
 	if isHalf(l.weights) {
 		toHalf(v)
@@ -79,7 +80,7 @@ func (l *layer) bias(m *graph.Model) ([]float32, error) {
 }
 
 // look adds up the products of what the layer reads and of what it gives in the whole network, at some places of every picture.
-func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l *layer, sums []*samples) error {
+func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l *layer, sums []*leastsquares.Samples) error {
 	shape, err := m.InputShape()
 	if err != nil {
 		return err
@@ -97,11 +98,11 @@ func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l 
 		}
 		defer read.Close() //nolint:errcheck // frees memory
 	}
-	p, err := newMultiplier(o.run())
+	p, err := leastsquares.NewMultiplier(o.run())
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close() //nolint:errcheck // frees memory
 	random := rand.New(rand.NewPCG(1, 1))
 	last := o.Calibration.Len() - 1
 	return o.Calibration.Each(ctx, func(i int, input []float32) error {
@@ -121,9 +122,9 @@ func (o UnstructuredOptions) look(ctx context.Context, whole, m *graph.Model, l 
 	})
 }
 
-func flushAll(p *multiplier, sums []*samples, now bool) error {
+func flushAll(p *leastsquares.Multiplier, sums []*leastsquares.Samples, now bool) error {
 	for _, s := range sums {
-		if err := s.flush(p, now); err != nil {
+		if err := s.Flush(p, now); err != nil {
 			return err
 		}
 	}
@@ -131,46 +132,19 @@ func flushAll(p *multiplier, sums []*samples, now bool) error {
 }
 
 // sample takes what the kernel covers at random places, and what should come of it, group by group.
-func (l *layer) sample(x, y onnx.Array, sums []*samples, random *rand.Rand) {
+func (l *layer) sample(x, y onnx.Array, sums []*leastsquares.Samples, random *rand.Rand) {
 	h, w := int(y.Shape[2]), int(y.Shape[3])
+	kernel := leastsquares.KernelOf(l.node, l.shape)
 	for g, s := range sums {
 		for range places {
 			oy, ox := random.IntN(h), random.IntN(w)
-			from, to := s.row()
-			l.cover(from, x, g, oy, ox)
+			from, to := s.Row()
+			kernel.Cover(from, x, g, oy, ox)
 			for r := range to {
-				to[r] = y.Data[((g*s.m+r)*h+oy)*w+ox]
+				to[r] = y.Data[((g*s.M+r)*h+oy)*w+ox]
 			}
 		}
 	}
-}
-
-// cover copies what the kernel covers at one place of its output; beyond the border there are zeros, and a 1 for the bias ends
-// it.
-func (l *layer) cover(to []float32, x onnx.Array, group, oy, ox int) {
-	in, kh, kw := int(l.shape[1]), int(l.shape[2]), int(l.shape[3])
-	h, w := int(x.Shape[2]), int(x.Shape[3])
-	stride, dilation, pads := pair(l.node.Ints("strides"), 1), pair(l.node.Ints("dilations"), 1), pair(l.node.Ints("pads"), 0)
-	for c := range in {
-		plane := x.Data[(group*in+c)*h*w:]
-		for u := range kh {
-			for v := range kw {
-				y, x := oy*stride[0]-pads[0]+u*dilation[0], ox*stride[1]-pads[1]+v*dilation[1]
-				if y >= 0 && y < h && x >= 0 && x < w {
-					to[(c*kh+u)*kw+v] = plane[y*w+x]
-				}
-			}
-		}
-	}
-	to[len(to)-1] = 1
-}
-
-// pair is the first two numbers of an attribute, for rows and columns.
-func pair(v []int64, otherwise int) [2]int {
-	if len(v) < 2 {
-		return [2]int{otherwise, otherwise}
-	}
-	return [2]int{int(v[0]), int(v[1])}
 }
 
 // products are sums over samples x, with what should come of them, y: of x'x, of which only one triangle is kept, and of y'x.
@@ -179,14 +153,14 @@ type products struct {
 	target blas64.General
 }
 
-func (s *samples) products() products {
-	target := general(s.m, s.n)
-	for i := range s.n {
-		for r := range s.m {
-			target.Data[r*s.n+i] = s.cross[i*s.m+r]
+func productsOf(s *leastsquares.Samples) products {
+	target := general(s.M, s.N)
+	for i := range s.N {
+		for r := range s.M {
+			target.Data[r*s.N+i] = s.Cross[i*s.M+r]
 		}
 	}
-	return products{blas64.Symmetric{N: s.n, Stride: s.n, Data: s.square, Uplo: blas.Upper}, target}
+	return products{blas64.Symmetric{N: s.N, Stride: s.N, Data: s.Square, Uplo: blas.Upper}, target}
 }
 
 // solve moves the kept weights and the bias so that they give on the samples what they should: (x'x+ridge)d = y'x - vx'x over what

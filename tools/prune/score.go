@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/leastsquares"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -46,7 +47,7 @@ func (o UnstructuredOptions) observe(ctx context.Context, m *graph.Model, layers
 	if err != nil {
 		return nil, err
 	}
-	pictures, err := newAlbum(ctx, o.Calibration, shape)
+	pictures, err := o.Calibration.Album(ctx, shape)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +65,11 @@ func (o UnstructuredOptions) observe(ctx context.Context, m *graph.Model, layers
 		return nil, err
 	}
 	defer s.Close() //nolint:errcheck // frees memory
-	p, err := newMultiplier(o.run())
+	p, err := leastsquares.NewMultiplier(o.run())
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
+	defer p.Close() //nolint:errcheck // frees memory
 	return observe(s, pictures, p, o.Progress)
 }
 

@@ -3,12 +3,10 @@ package prune
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-
-	"gonum.org/v1/gonum/mat"
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/leastsquares"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -22,7 +20,7 @@ type task struct {
 	keep   []int  // outputs that stay
 	size   [2]int // of the output, rows and columns
 	wanted []float32
-	sums   []*samples
+	sums   []*leastsquares.Samples
 }
 
 // leastSquares goes through the layers that lost inputs, in order. Each sees what those before it became, and its weights and
@@ -35,11 +33,11 @@ func (c *channel) leastSquares(ctx context.Context, m *graph.Model, gone map[int
 	if err := c.targets(ctx, waves); err != nil {
 		return err
 	}
-	p, err := newMultiplier(c.run)
+	p, err := leastsquares.NewMultiplier(c.run)
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close() //nolint:errcheck // frees memory
 	for i, wave := range waves {
 		if err := c.solveWave(ctx, m, wave, p); err != nil {
 			return err
@@ -85,17 +83,7 @@ func (c *channel) waves(m *graph.Model, gone map[int]bool) ([][]*task, error) {
 	return waves, nil
 }
 
-func (c *channel) places() int { return max(16, min(256, enough/len(c.pictures.pictures))) }
-
-// where gives the places of a picture that a layer is looked at.
-func where(seed uint64, n, h, w int) [][2]int {
-	random := rand.New(rand.NewPCG(seed, 11))
-	list := make([][2]int, n)
-	for i := range list {
-		list[i] = [2]int{random.IntN(h), random.IntN(w)}
-	}
-	return list
-}
+func (c *channel) places() int { return max(16, min(256, enough/c.pictures.Len())) }
 
 // targets keeps what the layers give in the whole network.
 func (c *channel) targets(ctx context.Context, waves [][]*task) error {
@@ -112,9 +100,9 @@ func (c *channel) targets(ctx context.Context, waves [][]*task) error {
 	}
 	return c.eachPicture(ctx, c.whole, names, func(i int, out map[string]onnx.Array) error {
 		for name, a := range out {
-			tasks[name].want(a, where(uint64(i), c.places(), int(a.Shape[2]), int(a.Shape[3])))
+			tasks[name].want(a, leastsquares.Places(uint64(i), c.places(), int(a.Shape[2]), int(a.Shape[3])))
 		}
-		c.progress.show("targets", i+1, len(c.pictures.pictures))
+		c.progress.show("targets", i+1, c.pictures.Len())
 		return nil
 	})
 }
@@ -126,11 +114,11 @@ func (c *channel) eachPicture(ctx context.Context, m *graph.Model, names []strin
 		return err
 	}
 	defer s.Close() //nolint:errcheck // frees memory
-	for i := range c.pictures.pictures {
+	for i := range c.pictures.Len() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := s.Run(c.pictures.at(i))
+		out, err := s.Run(c.pictures.At(i))
 		if err != nil {
 			return err
 		}
@@ -152,7 +140,7 @@ func (t *task) want(a onnx.Array, places [][2]int) {
 	}
 }
 
-func (c *channel) solveWave(ctx context.Context, m *graph.Model, wave []*task, p *multiplier) error {
+func (c *channel) solveWave(ctx context.Context, m *graph.Model, wave []*task, p *leastsquares.Multiplier) error {
 	var names []string
 	for _, t := range wave {
 		t.begin()
@@ -161,7 +149,7 @@ func (c *channel) solveWave(ctx context.Context, m *graph.Model, wave []*task, p
 	err := c.eachPicture(ctx, m, unique(names), func(i int, out map[string]onnx.Array) error {
 		for _, t := range wave {
 			t.add(out[t.layer.node.Inputs[0]], i, c.places())
-			if err := flushAll(p, t.sums, i == len(c.pictures.pictures)-1); err != nil {
+			if err := flushAll(p, t.sums, i == c.pictures.Len()-1); err != nil {
 				return err
 			}
 		}
@@ -194,7 +182,7 @@ func (t *task) begin() {
 	groups := int(t.layer.node.Int("group", 1))
 	width := len(t.layer.weights) / int(t.layer.shape[0])
 	for range groups {
-		t.sums = append(t.sums, newSamples(width+1, int(t.layer.shape[0])/groups))
+		t.sums = append(t.sums, leastsquares.NewSamples(width+1, int(t.layer.shape[0])/groups))
 	}
 }
 
@@ -205,62 +193,28 @@ func (t *task) solve(m *graph.Model) error {
 		return err
 	}
 	for g, s := range t.sums {
-		rows := s.m
-		if err := s.solve(t.layer.weights[g*rows*(s.n-1):(g+1)*rows*(s.n-1)], bias[g*rows:(g+1)*rows]); err != nil {
+		rows, width := s.M, s.N-1
+		w, b := t.layer.weights[g*rows*width:(g+1)*rows*width], bias[g*rows:(g+1)*rows]
+		now := leastsquares.Rows(w, b)
+		if err := s.Solve(now, ridge*s.MeanDiagonal(s.N)); err != nil {
 			return err
 		}
+		leastsquares.Split(now, w, b)
 	}
 	t.sums, t.wanted = nil, nil
 	give(m, t.layer.node, t.layer.shape, t.layer.weights, bias)
 	return nil
 }
 
-// solve moves the weights w, [m, n-1], and the bias to what gives y of x, as far as the ridge lets them.
-func (s *samples) solve(w, bias []float32) error {
-	n, m := s.n, s.m
-	mean := 0.0
-	for i := range n {
-		mean += s.square[i*n+i] / float64(n)
-	}
-	now := mat.NewDense(n, m, nil)
-	for r := range m {
-		for i := range n - 1 {
-			now.Set(i, r, float64(w[r*(n-1)+i]))
-		}
-		now.Set(n-1, r, float64(bias[r]))
-	}
-	square := mat.NewSymDense(n, s.square)
-	var rest, d mat.Dense
-	rest.Mul(square, now)
-	rest.Sub(mat.NewDense(n, m, s.cross), &rest)
-	for i := range n {
-		square.SetSym(i, i, square.At(i, i)+ridge*mean+1e-12)
-	}
-	var chol mat.Cholesky
-	if !chol.Factorize(square) {
-		return fmt.Errorf("least squares: no solution of %d unknowns; give more pictures", n)
-	}
-	if err := chol.SolveTo(&d, &rest); err != nil && d.IsEmpty() {
-		return fmt.Errorf("least squares: %w", err)
-	}
-	for r := range m {
-		for i := range n - 1 {
-			w[r*(n-1)+i] += float32(d.At(i, r))
-		}
-		bias[r] += float32(d.At(n-1, r))
-	}
-	return nil
-}
-
 // add takes what the layer reads at some places of picture i, and what should come of it.
 func (t *task) add(x onnx.Array, i, places int) {
-	each := len(t.keep)
-	for p, at := range where(uint64(i), places, t.size[0], t.size[1]) {
+	each, kernel := len(t.keep), leastsquares.KernelOf(t.layer.node, t.layer.shape)
+	for p, at := range leastsquares.Places(uint64(i), places, t.size[0], t.size[1]) {
 		wanted := t.wanted[(i*places+p)*each : (i*places+p+1)*each]
 		for g, s := range t.sums {
-			from, to := s.row()
-			t.layer.cover(from, x, g, at[0], at[1])
-			copy(to, wanted[g*s.m:])
+			from, to := s.Row()
+			kernel.Cover(from, x, g, at[0], at[1])
+			copy(to, wanted[g*s.M:])
 		}
 	}
 }

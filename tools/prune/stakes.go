@@ -32,14 +32,14 @@ func (c *channel) lookAtStakes(ctx context.Context) error {
 	}
 	defer t.teacher.Close() //nolint:errcheck // frees memory
 	c.stakes = map[string][]float64{}
-	for i := range c.pictures.pictures {
+	for i := range c.pictures.Len() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := t.addStakes(net, i); err != nil {
 			return err
 		}
-		c.progress.show("stakes", i+1, len(c.pictures.pictures))
+		c.progress.show("stakes", i+1, c.pictures.Len())
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/tools/calibrate"
+	"github.com/sightline/sightline/tools/leastsquares"
 	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
@@ -23,59 +25,59 @@ type moments struct {
 }
 
 // observe looks at tensors of a network on pictures.
-func observe(s *onnxgraph.Session, pictures *album, p *multiplier, progress progress) (map[string]*moments, error) {
-	sums := map[string]*samples{}
-	for i := range pictures.pictures {
-		out, err := s.Run(pictures.at(i))
+func observe(s *onnxgraph.Session, pictures *calibrate.Album, p *leastsquares.Multiplier, progress progress) (map[string]*moments, error) {
+	sums := map[string]*leastsquares.Samples{}
+	for i := range pictures.Len() {
+		out, err := s.Run(pictures.At(i))
 		if err != nil {
 			return nil, err
 		}
 		for name, a := range out {
 			if sums[name] == nil {
-				sums[name] = newSamples(int(a.Shape[1])+1, 0)
+				sums[name] = leastsquares.NewSamples(int(a.Shape[1])+1, 0)
 			}
 			glance(sums[name], a, uint64(i))
-			if err := sums[name].flush(p, i == len(pictures.pictures)-1); err != nil {
+			if err := sums[name].Flush(p, i == pictures.Len()-1); err != nil {
 				return nil, err
 			}
 		}
-		progress.show("statistics", i+1, len(pictures.pictures))
+		progress.show("statistics", i+1, pictures.Len())
 	}
 	all := map[string]*moments{}
 	for name, s := range sums {
-		all[name] = s.moments()
+		all[name] = momentsOf(s)
 	}
 	return all, nil
 }
 
 // glance takes all channels at random places, and a 1 behind them.
-func glance(s *samples, a onnx.Array, seed uint64) {
+func glance(s *leastsquares.Samples, a onnx.Array, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 7))
 	size := int(a.Shape[2] * a.Shape[3])
 	for i := range min(glances, size) {
 		if size > glances {
 			i = random.IntN(size)
 		}
-		x, _ := s.row()
-		for c := range s.n - 1 {
+		x, _ := s.Row()
+		for c := range s.N - 1 {
 			x[c] = a.Data[c*size+i]
 		}
-		x[s.n-1] = 1
+		x[s.N-1] = 1
 	}
 }
 
-func (s *samples) moments() *moments {
-	c := s.n - 1
-	count := s.square[s.n*s.n-1]
+func momentsOf(s *leastsquares.Samples) *moments {
+	c := s.N - 1
+	count := s.Square[s.N*s.N-1]
 	m := &moments{mean: make([]float64, c), square: make([]float64, c), covariance: mat.NewSymDense(c, nil), inverse: mat.NewSymDense(c, nil)}
 	for i := range c {
-		m.mean[i] = s.square[i*s.n+c] / count
-		m.square[i] = s.square[i*s.n+i] / count
+		m.mean[i] = s.Square[i*s.N+c] / count
+		m.square[i] = s.Square[i*s.N+i] / count
 	}
 	trace := 0.0
 	for i := range c {
 		for j := i; j < c; j++ {
-			m.covariance.SetSym(i, j, s.square[i*s.n+j]/count-m.mean[i]*m.mean[j])
+			m.covariance.SetSym(i, j, s.Square[i*s.N+j]/count-m.mean[i]*m.mean[j])
 		}
 		trace += m.covariance.At(i, i)
 	}

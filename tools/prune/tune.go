@@ -7,6 +7,7 @@ import (
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
+	"github.com/sightline/sightline/tools/leastsquares"
 	"github.com/sightline/sightline/tools/onnxgraph"
 	"github.com/sightline/sightline/tools/prune/gradient"
 )
@@ -37,7 +38,7 @@ func (c *channel) tune(ctx context.Context, m *graph.Model, moves map[string]boo
 		return err
 	}
 	defer t.close()
-	steps := max(1, passes*len(c.pictures.pictures)/together)
+	steps := max(1, passes*c.pictures.Len()/together)
 	for step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -142,11 +143,11 @@ func (t *tuner) prepare() error {
 		return err
 	}
 	defer s.Close() //nolint:errcheck // frees memory
-	p, err := newMultiplier(t.c.run)
+	p, err := leastsquares.NewMultiplier(t.c.run)
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close() //nolint:errcheck // frees memory
 	stats, err := observe(s, t.c.pictures, p, t.c.progress)
 	if err != nil {
 		return err
@@ -181,7 +182,7 @@ func (t *tuner) close() {
 
 // cropShape is about two thirds of a picture, where the head is known: then the network takes any multiple of its coarsest stride.
 func (c *channel) cropShape() []int64 {
-	shape := append([]int64{}, c.pictures.shape...)
+	shape := append([]int64{}, c.pictures.Shape()...)
 	if c.o.Head == nil {
 		return shape
 	}
@@ -199,7 +200,7 @@ func (t *tuner) step(rate float64) error {
 	sums := t.net.Zeros()
 	crop := make([]float32, t.shape[1]*t.shape[2]*t.shape[3])
 	for range together {
-		t.crop(crop, t.random.IntN(len(t.c.pictures.pictures)))
+		t.crop(crop, t.random.IntN(t.c.pictures.Len()))
 		out, err := t.teacher.Run(onnx.Array{Shape: t.shape, Data: crop})
 		if err != nil {
 			return err
@@ -220,8 +221,8 @@ func (t *tuner) step(rate float64) error {
 func (t *tuner) crop(to []float32, i int) {
 	a := t.c.pictures
 	h, w := int(t.shape[2]), int(t.shape[3])
-	top, left := t.random.IntN(int(a.shape[2])-h+1), t.random.IntN(int(a.shape[3])-w+1)
-	a.crop(to, i, top, left, h, w, t.random.IntN(2) == 1)
+	top, left := t.random.IntN(int(a.Shape()[2])-h+1), t.random.IntN(int(a.Shape()[3])-w+1)
+	a.Crop(to, i, top, left, h, w, t.random.IntN(2) == 1)
 }
 
 // write puts the parameters back into the network.

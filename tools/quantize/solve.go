@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"gonum.org/v1/gonum/mat"
-
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/calibrate"
@@ -231,7 +229,7 @@ func (v *solver) finish(k *solving) error {
 	width := k.kernel.Width()
 	for g, s := range k.sums {
 		from, to := g*k.kernel.Rows, (g+1)*k.kernel.Rows
-		now := rowsOf(w[from*width:to*width], bias[from:to])
+		now := leastsquares.Rows(w[from*width:to*width], bias[from:to])
 		if err := s.Solve(now, ridge*s.MeanDiagonal(width)); err != nil {
 			return err
 		}
@@ -265,17 +263,4 @@ func (v *solver) float(k *solving) (w, bias []float32, shape []int64, err error)
 		copy(bias, b)
 	}
 	return slices.Clone(w), bias, kernel.Shape, nil
-}
-
-// rowsOf puts each bias behind the weights of its output.
-func rowsOf(w, bias []float32) *mat.Dense {
-	width := len(w) / len(bias)
-	rows := mat.NewDense(len(bias), width+1, nil)
-	for r, b := range bias {
-		for i, f := range w[r*width : (r+1)*width] {
-			rows.Set(r, i, float64(f))
-		}
-		rows.Set(r, width, float64(b))
-	}
-	return rows
 }
