@@ -95,13 +95,18 @@ func TestRealtimeFollowsTheTimestamps(t *testing.T) {
 	if err := cam.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	shots := d.wait(15)
-	for i, s := range shots {
+	shots := d.all()
+	if len(shots) < 5 { // a busy machine may be late for some, which are passed over then
+		t.Fatalf("%d frames of 15", len(shots))
+	}
+	first := testclip.CounterOf(shots[0].luma)
+	for _, s := range shots {
+		n := testclip.CounterOf(s.luma)
 		if s.PublishedAt.Before(s.CapturedAt) {
-			t.Errorf("frame %d was published %v before its time", i, s.CapturedAt.Sub(s.PublishedAt))
+			t.Errorf("frame %d was published %v before its time", n, s.CapturedAt.Sub(s.PublishedAt))
 		}
-		if at := s.CapturedAt.Sub(shots[0].CapturedAt); at != time.Duration(i)*20*ms && at < time.Second {
-			t.Errorf("frame %d: captured %v after the first", i, at)
+		if at := s.CapturedAt.Sub(shots[0].CapturedAt); at != time.Duration(n-first)*20*ms && at < time.Second {
+			t.Errorf("frame %d: captured %v after frame %d", n, at, first)
 		}
 	}
 }
