@@ -90,6 +90,13 @@ func (s *Set) First(n int) *Set {
 	return &few
 }
 
+// Without gives a set of the pictures that another one does not have. Both sets share buffers: use one at a time.
+func (s *Set) Without(other *Set) *Set {
+	rest := *s
+	rest.files = slices.DeleteFunc(slices.Clone(s.files), func(file string) bool { return slices.Contains(other.files, file) })
+	return &rest
+}
+
 // Each calls fn with every picture as the network takes it, [3, height, width]; input is valid until fn returns.
 func (s *Set) Each(ctx context.Context, fn func(i int, input []float32) error) error {
 	for i, file := range s.files {

@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,5 +100,17 @@ func TestFoldersWithoutPicturesAreRefused(t *testing.T) {
 	cancel()
 	if err := set.Each(cancelled, func(int, []float32) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("an interrupt: %v", err)
+	}
+}
+
+// TestWithoutGivesTheOthers: two sets of one folder that have no picture in common.
+func TestWithoutGivesTheOthers(t *testing.T) {
+	all := &Set{files: []string{"a", "b", "c", "d", "e"}}
+	some := all.First(2)
+	if rest := all.Without(some); !slices.Equal(rest.files, []string{"b", "d", "e"}) || all.Len() != 5 {
+		t.Errorf("without %v: %v", some.files, rest.files)
+	}
+	if rest := all.Without(all); rest.Len() != 0 {
+		t.Errorf("without all: %v", rest.files)
 	}
 }
