@@ -32,11 +32,12 @@ func TestTuningFindsTheWayBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.tune(t.Context(), shaken, nil, 60); err != nil {
+	told, err := c.tune(t.Context(), shaken, nil, 60, before)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if after, err := c.judge.Error(shaken); err != nil || after > before/2 {
-		t.Errorf("the outputs are off by %.6f, and by %.6f before, %v", after, before, err)
+	if after, err := c.judge.Error(shaken); err != nil || after > before/2 || after != told {
+		t.Errorf("the outputs are off by %.6f, %.6f is told, and it was %.6f before, %v", after, told, before, err)
 	}
 }
 
