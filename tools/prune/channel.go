@@ -260,7 +260,7 @@ func (c *channel) finish(ctx context.Context) (*graph.Model, error) {
 func (c *channel) tuned(ctx context.Context, cut *graph.Model, gone map[int]bool) (*graph.Model, error) {
 	before := c.report.Error
 	var err error
-	c.report.Error, err = c.tune(ctx, cut, c.changed(gone), c.o.Passes, before)
+	c.report.Error, err = c.tune(ctx, cut, gone, c.o.Passes, before)
 	switch {
 	case errors.Is(err, gradient.ErrUnknown):
 		c.report.Repair, c.report.NotTuned, c.report.Error = RepairLS, err.Error(), before

@@ -28,7 +28,8 @@ type tuner struct {
 	pictures   *album
 	workers    []*worker
 	parameters []*gradient.Parameter // which all workers share
-	losses     []gradient.Loss
+	losses     []gradient.Loss       // of the outputs, and of what is inside
+	inside     []inside
 	shape      []int64 // of a crop
 	parts      []*part
 	random     *rand.Rand
@@ -36,8 +37,8 @@ type tuner struct {
 
 // tune goes over all pictures passes times, and leaves in the network the averaged weights that the judge found least wrong, those that it
 // had where nothing is better. It gives their error, that before being known.
-func (c *channel) tune(ctx context.Context, m *graph.Model, moves map[string]bool, passes int, before float64) (float64, error) {
-	t, err := newTuner(ctx, c, m, moves)
+func (c *channel) tune(ctx context.Context, m *graph.Model, gone map[int]bool, passes int, before float64) (float64, error) {
+	t, err := newTuner(ctx, c, m, gone)
 	if err != nil {
 		return 0, err
 	}
@@ -69,26 +70,22 @@ func (c *channel) tune(ctx context.Context, m *graph.Model, moves map[string]boo
 	return least, nil
 }
 
-// changed are the outputs of the convolutions that read something else than in the whole network.
+// changed are the tensors that are not what they were in the whole network.
 func (c *channel) changed(gone map[int]bool) map[string]bool {
-	tensors, moves := map[string]bool{}, map[string]bool{}
+	tensors := map[string]bool{}
 	for _, n := range c.whole.Graph.Nodes {
 		l := c.layers[n.Output()]
 		changed := l != nil && len(c.lost(l, gone)) > 0
 		for _, in := range n.Inputs {
 			changed = changed || tensors[in]
 		}
-		if !changed {
-			continue
-		}
 		for _, out := range n.Outputs {
-			tensors[out] = true
-		}
-		if l != nil {
-			moves[n.Output()] = true
+			if changed {
+				tensors[out] = true
+			}
 		}
 	}
-	return moves
+	return tensors
 }
 
 // rateAt rises at first and then falls along a cosine.
@@ -100,13 +97,15 @@ func rateAt(step, steps int) float64 {
 	return rate * (1 + math.Cos(math.Pi*(done-warm)/(1-warm))) / 2
 }
 
-func newTuner(ctx context.Context, c *channel, m *graph.Model, moves map[string]bool) (*tuner, error) {
+func newTuner(ctx context.Context, c *channel, m *graph.Model, gone map[int]bool) (*tuner, error) {
 	t := &tuner{c: c, m: m, losses: lossesOf(c), random: rand.New(rand.NewPCG(17, 4)), shape: c.cropShape()}
 	var err error
 	if t.pictures, err = newAlbum(ctx, c.learnt, c.pictures.shape); err != nil {
 		return nil, err
 	}
-	if err := t.hire(moves); err != nil {
+	changed := c.changed(gone)
+	t.lookInside(gone, changed)
+	if err := t.hire(changed); err != nil {
 		t.close()
 		return nil, err
 	}
