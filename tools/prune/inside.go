@@ -17,7 +17,8 @@ const insideWeight = 200
 type inside struct {
 	name   string
 	keep   []int     // channels of the whole network
-	weight []float32 // of an element of each of them, times the elements of a channel
+	counts []float32 // what each of them counts
+	weight []float32 // of each element
 }
 
 // lookInside finds the tensors that change, and adds their losses: the mean square by which channels are off, each in the measure of its
@@ -35,20 +36,31 @@ func (t *tuner) lookInside(gone map[int]bool, changed map[string]bool) {
 		mean := mat.Trace(s.covariance) / float64(len(s.mean))
 		for _, c := range in.keep {
 			share := 2 * insideWeight / float64(len(names)*len(in.keep))
-			in.weight = append(in.weight, float32(share/(s.covariance.At(c, c)+0.01*mean)))
+			in.counts = append(in.counts, float32(share/(s.covariance.At(c, c)+0.01*mean)))
 		}
 		t.inside = append(t.inside, in)
 		t.losses = append(t.losses, gradient.Loss{Output: name})
 	}
 }
 
+// weigh shares out what channels count among their elements.
+func (t *tuner) weigh() {
+	for i := range t.inside {
+		in := &t.inside[i]
+		shape := t.workers[0].net.Shape(in.name)
+		cells := int(shape[2] * shape[3])
+		for _, count := range in.counts {
+			in.weight = append(in.weight, slices.Repeat([]float32{count / float32(cells)}, cells)...)
+		}
+	}
+}
+
 // target is what the whole network holds there.
 func (in inside) target(a onnx.Array) gradient.Target {
 	cells := int(a.Shape[2] * a.Shape[3])
-	t := gradient.Target{Want: make([]float32, 0, len(in.keep)*cells), Weight: make([]float32, 0, len(in.keep)*cells)}
-	for i, c := range in.keep {
-		t.Want = append(t.Want, a.Data[c*cells:(c+1)*cells]...)
-		t.Weight = append(t.Weight, slices.Repeat([]float32{in.weight[i] / float32(cells)}, cells)...)
+	want := make([]float32, 0, len(in.weight))
+	for _, c := range in.keep {
+		want = append(want, a.Data[c*cells:(c+1)*cells]...)
 	}
-	return t
+	return gradient.Target{Want: want, Weight: in.weight}
 }

@@ -109,6 +109,7 @@ func newTuner(ctx context.Context, c *channel, m *graph.Model, gone map[int]bool
 		t.close()
 		return nil, err
 	}
+	t.weigh()
 	if err := t.prepare(); err != nil {
 		t.close()
 		return nil, err
