@@ -23,8 +23,12 @@ const (
 	RepairTune = "tune" // ls, then all layers together by gradients
 )
 
-// judged is how many pictures sensitivity is measured on.
+// judged is how many pictures sensitivity is measured on, and tuning. Nothing else is learnt from them, as long as there are others: what
+// was learnt by heart would look well there.
 const judged = 16
+
+// looked is how many pictures statistics, stakes and least squares are of: more give nothing. Tuning learns from all.
+const looked = 64
 
 // ChannelOptions say which channels are cut out, and how the rest makes up for them.
 type ChannelOptions struct {
@@ -82,7 +86,8 @@ type channel struct {
 	x          *channels.Map
 	layers     map[string]*layer // of the whole network, by output
 	macs       map[string]int64
-	pictures   *calibrate.Album
+	learnt     *calibrate.Set
+	pictures   *calibrate.Album // some of them
 	stats      map[string]*moments
 	stakes     map[string][]float64 // of the layers' outputs, nil where they are not known
 	judge      *judge.Judge
@@ -182,10 +187,12 @@ func (c *channel) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.pictures, err = c.o.Calibration.Album(ctx, shape); err != nil {
+	learnt, apart := split(c.o.Calibration)
+	c.learnt = learnt
+	if c.pictures, err = learnt.First(looked).Album(ctx, shape); err != nil {
 		return err
 	}
-	if c.judge, err = judge.New(ctx, c.whole, c.o.Head, c.o.Calibration.First(judged), c.run, judge.Detections); err != nil {
+	if c.judge, err = judge.New(ctx, c.whole, c.o.Head, apart, c.run, judge.Detections); err != nil {
 		return err
 	}
 	p, err := leastsquares.NewMultiplier(c.run)
@@ -200,6 +207,15 @@ func (c *channel) look(ctx context.Context) error {
 	defer session.Close() //nolint:errcheck // frees memory
 	c.stats, err = observe(session, c.pictures, p, c.progress)
 	return err
+}
+
+// split takes a quarter of the pictures to judge by, or as many as are enough.
+func split(set *calibrate.Set) (learnt, apart *calibrate.Set) {
+	apart = set.First(max(1, min(judged, set.Len()/4)))
+	if learnt = set.Without(apart); learnt.Len() == 0 {
+		learnt = set
+	}
+	return learnt, apart
 }
 
 // observed are the tensors that dense convolutions read.
@@ -241,27 +257,19 @@ func (c *channel) finish(ctx context.Context) (*graph.Model, error) {
 	return c.tuned(ctx, cut, gone)
 }
 
-// tuned is the network after tuning, where that is nearer to the whole one, and where all its gradients are known.
+// tuned is the network after tuning, as it was where that takes it no nearer to the whole one, or where not all its gradients are known.
 func (c *channel) tuned(ctx context.Context, cut *graph.Model, gone map[int]bool) (*graph.Model, error) {
-	before := cut.Clone()
-	err := c.tune(ctx, cut, c.changed(gone), c.o.Passes)
-	if errors.Is(err, gradient.ErrUnknown) {
-		c.report.Repair, c.report.NotTuned = RepairLS, err.Error()
-		return before, nil
+	before := c.report.Error
+	var err error
+	c.report.Error, err = c.tune(ctx, cut, gone, c.o.Passes, before)
+	switch {
+	case errors.Is(err, gradient.ErrUnknown):
+		c.report.Repair, c.report.NotTuned, c.report.Error = RepairLS, err.Error(), before
+		return cut, nil
+	case err == nil && c.report.Error >= before:
+		c.report.Repair, c.report.NotTuned = RepairLS, "it took the detections no nearer"
 	}
-	if err != nil {
-		return nil, err
-	}
-	after, err := c.judge.Error(cut)
-	if err != nil {
-		return nil, err
-	}
-	if after > c.report.Error {
-		c.report.Repair, c.report.NotTuned = RepairLS, "it took the detections further away"
-		return before, nil
-	}
-	c.report.Error = after
-	return cut, nil
+	return cut, err
 }
 
 func (c *channel) fill(gone map[int]bool) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/tools/onnxgraph"
 	"github.com/sightline/sightline/tools/prune/gradient"
 )
 
@@ -14,7 +15,7 @@ import (
 // gradients that noise in the detections gives. Where an operator's gradient is not known nothing is told, and outputs count by their
 // variance.
 func (c *channel) lookAtStakes(ctx context.Context) error {
-	t := &tuner{c: c, losses: lossesOf(c), random: rand.New(rand.NewPCG(5, 23)), shape: c.cropShape()}
+	t := &tuner{c: c, pictures: c.pictures, losses: lossesOf(c), random: rand.New(rand.NewPCG(5, 23)), shape: c.cropShape()}
 	var layers []string
 	for name := range c.layers {
 		layers = append(layers, name)
@@ -27,16 +28,17 @@ func (c *channel) lookAtStakes(ctx context.Context) error {
 		return err
 	}
 	defer net.Close() //nolint:errcheck // frees memory
-	if t.teacher, err = t.openTeacher(); err != nil {
+	teacher, err := t.openTeacher(c.run)
+	if err != nil {
 		return err
 	}
-	defer t.teacher.Close() //nolint:errcheck // frees memory
+	defer teacher.Close() //nolint:errcheck // frees memory
 	c.stakes = map[string][]float64{}
 	for i := range c.pictures.Len() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := t.addStakes(net, i); err != nil {
+		if err := t.addStakes(net, teacher, i); err != nil {
 			return err
 		}
 		c.progress.show("stakes", i+1, c.pictures.Len())
@@ -45,10 +47,10 @@ func (c *channel) lookAtStakes(ctx context.Context) error {
 }
 
 // addStakes adds those of a crop of picture i.
-func (t *tuner) addStakes(net *gradient.Stakes, i int) error {
+func (t *tuner) addStakes(net *gradient.Stakes, teacher *onnxgraph.Session, i int) error {
 	crop := make([]float32, t.shape[1]*t.shape[2]*t.shape[3])
 	t.crop(crop, i)
-	out, err := t.teacher.Run(onnx.Array{Shape: t.shape, Data: crop})
+	out, err := teacher.Run(onnx.Array{Shape: t.shape, Data: crop})
 	if err != nil {
 		return err
 	}

@@ -30,11 +30,20 @@ func lossesOf(c *channel) []gradient.Loss {
 	return list
 }
 
-// targets are what the whole network says, and how much it counts: objectness everywhere, boxes and classes where there is an object.
+// targets are what the whole network says, and holds inside.
 func (t *tuner) targets(out map[string]onnx.Array) []gradient.Target {
+	list := t.outputTargets(out)
+	for _, in := range t.inside {
+		list = append(list, in.target(out[in.name]))
+	}
+	return list
+}
+
+// outputTargets are what the whole network says, and how much it counts: objectness everywhere, boxes and classes where there is an object.
+func (t *tuner) outputTargets(out map[string]onnx.Array) []gradient.Target {
 	var list []gradient.Target
 	if t.c.o.Head == nil {
-		for _, l := range t.losses {
+		for _, l := range lossesOf(t.c) {
 			list = append(list, plainTarget(out[l.Output].Data))
 		}
 		return list

@@ -7,36 +7,32 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/sightline/sightline/detect/onnx"
-	"github.com/sightline/sightline/models/graph"
 )
 
-// TestTuningFindsTheWayBack: a network that was shaken a little comes back to what it gave.
+// TestTuningFindsTheWayBack: a network that lost channels comes nearer to what it gave.
 func TestTuningFindsTheWayBack(t *testing.T) {
-	c, err := newChannel(network(), ChannelOptions{Amount: 0.1, Calibration: pictures(t, 8), Threads: 1})
+	c, err := newChannel(network(), ChannelOptions{Amount: 0.1, Calibration: pictures(t, 8), Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	shaken := c.whole.Clone()
-	for _, name := range []string{"b_w", "c_w"} {
-		w := shaken.Graph.Initializers[name]
-		v, _ := w.Floats()
-		for i := range v {
-			v[i] *= 1 + 0.05*float32(math.Sin(float64(i)))
-		}
-		shaken.Graph.Initializers[name] = graph.NewFloat(w.Shape, v)
-	}
-	before, err := c.judge.Error(shaken)
+	gone := set(c.x.Groups()[0].Classes[:3])
+	cut, err := c.x.Cut(c.whole, gone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.tune(t.Context(), shaken, nil, 60); err != nil {
+	before, err := c.judge.Error(cut)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if after, err := c.judge.Error(shaken); err != nil || after > before/2 {
-		t.Errorf("the outputs are off by %.6f, and by %.6f before, %v", after, before, err)
+	told, err := c.tune(t.Context(), cut, gone, 60, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, err := c.judge.Error(cut); err != nil || after > before/2 || after != told {
+		t.Errorf("the outputs are off by %.6f, %.6f is told, and it was %.6f before, %v", after, told, before, err)
 	}
 }
 
@@ -86,5 +82,55 @@ func TestBoxesCountWhereObjectsAre(t *testing.T) {
 	}
 	if math.Abs(float64(seen)-1) > 1e-2 {
 		t.Errorf("%g objects are seen", seen)
+	}
+}
+
+func TestPicturesThatJudgeAreApart(t *testing.T) {
+	for n, want := range map[int][2]int{1: {1, 1}, 2: {1, 1}, 8: {6, 2}, 100: {84, 16}} {
+		learnt, apart := split(pictures(t, n))
+		if learnt.Len() != want[0] || apart.Len() != want[1] || n > 1 && apart.Without(learnt).Len() != apart.Len() {
+			t.Errorf("of %d pictures %d are learnt from, %d judge", n, learnt.Len(), apart.Len())
+		}
+	}
+}
+
+// TestInsideChannelsCountByTheirVariance: those that are gone have no target.
+func TestInsideChannelsCountByTheirVariance(t *testing.T) {
+	c, err := newChannel(network(), ChannelOptions{Amount: 0.1, Calibration: pictures(t, 4), Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	classes := c.x.Groups()[0].Classes
+	gone := set(classes[:3])
+	cut, err := c.x.Cut(c.whole, gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tuner, err := newTuner(t.Context(), c, cut, gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tuner.close()
+	for _, in := range tuner.inside {
+		s, cells := c.stats[in.name], len(in.weight)/len(in.keep)
+		a, b := in.keep[0], in.keep[len(in.keep)-1]
+		if va, vb := s.covariance.At(a, a), s.covariance.At(b, b); va > vb != (in.weight[0] < in.weight[len(in.weight)-1]) {
+			t.Errorf("%s: variances %g and %g count %g and %g", in.name, va, vb, in.weight[0], in.weight[len(in.weight)-1])
+		}
+		whole := onnx.Array{Shape: []int64{1, int64(len(s.mean)), 1, int64(cells)}, Data: make([]float32, len(s.mean)*cells)}
+		for i := range whole.Data {
+			whole.Data[i] = float32(i / cells)
+		}
+		for i, v := range in.target(whole).Want {
+			if v != float32(in.keep[i/cells]) {
+				t.Fatalf("%s: element %d is of channel %g, want %d", in.name, i, v, in.keep[i/cells])
+			}
+		}
+	}
+	if len(tuner.inside) == 0 {
+		t.Error("nothing inside is looked at")
 	}
 }
