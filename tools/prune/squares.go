@@ -7,7 +7,6 @@ import (
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
 	"github.com/sightline/sightline/tools/leastsquares"
-	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 // enough is how many samples a layer is solved with, of all pictures together.
@@ -98,35 +97,13 @@ func (c *channel) targets(ctx context.Context, waves [][]*task) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return c.eachPicture(ctx, c.whole, names, func(i int, out map[string]onnx.Array) error {
+	return c.pictures.Tensors(ctx, c.whole, names, c.run, func(i int, out map[string]onnx.Array) error {
 		for name, a := range out {
 			tasks[name].want(a, leastsquares.Places(uint64(i), c.places(), int(a.Shape[2]), int(a.Shape[3])))
 		}
 		c.progress.show("targets", i+1, c.pictures.Len())
 		return nil
 	})
-}
-
-// eachPicture hands out what some tensors of a network hold for every picture, in order.
-func (c *channel) eachPicture(ctx context.Context, m *graph.Model, names []string, fn func(i int, out map[string]onnx.Array) error) error {
-	s, err := onnxgraph.Open(m, names, c.run)
-	if err != nil {
-		return err
-	}
-	defer s.Close() //nolint:errcheck // frees memory
-	for i := range c.pictures.Len() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		out, err := s.Run(c.pictures.At(i))
-		if err != nil {
-			return err
-		}
-		if err := fn(i, out); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // want keeps the outputs that stay, at some places.
@@ -146,7 +123,7 @@ func (c *channel) solveWave(ctx context.Context, m *graph.Model, wave []*task, p
 		t.begin()
 		names = append(names, t.layer.node.Inputs[0])
 	}
-	err := c.eachPicture(ctx, m, unique(names), func(i int, out map[string]onnx.Array) error {
+	err := c.pictures.Tensors(ctx, m, unique(names), c.run, func(i int, out map[string]onnx.Array) error {
 		for _, t := range wave {
 			t.add(out[t.layer.node.Inputs[0]], i, c.places())
 			if err := flushAll(p, t.sums, i == c.pictures.Len()-1); err != nil {

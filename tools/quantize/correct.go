@@ -27,7 +27,7 @@ func (c *corrector) correct(ctx context.Context, progress Progress) (map[string]
 			convs = append(convs, n)
 		}
 	}
-	want, err := c.floatMeans(convs)
+	want, err := c.floatMeans(ctx, convs)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (c *corrector) correct(ctx context.Context, progress Progress) (map[string]
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := c.one(n, want[n.Output()], done); err != nil {
+		if err := c.one(ctx, n, want[n.Output()], done); err != nil {
 			return nil, err
 		}
 		progress.show("bias correction", i+1, len(convs))
@@ -44,7 +44,7 @@ func (c *corrector) correct(ctx context.Context, progress Progress) (map[string]
 	return done, nil
 }
 
-func (c *corrector) one(n *graph.Node, want []float64, done map[string]change) error {
+func (c *corrector) one(ctx context.Context, n *graph.Node, want []float64, done map[string]change) error {
 	q, err := apply(c.m, c.levels, c.cache, done)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (c *corrector) one(n *graph.Node, want []float64, done map[string]change) e
 	if c.m.Graph.IsOutput(n.Output()) {
 		after = n.Output()
 	}
-	got, err := c.means(q, []string{after}, nil)
+	got, err := c.means(ctx, q, []string{after}, nil)
 	if err != nil {
 		return err
 	}
@@ -73,43 +73,35 @@ func (c *corrector) one(n *graph.Node, want []float64, done map[string]change) e
 }
 
 // floatMeans are the means of the float network's values as far as the levels reach: what is clipped on purpose is no shift.
-func (c *corrector) floatMeans(convs []*graph.Node) (map[string][]float64, error) {
+func (c *corrector) floatMeans(ctx context.Context, convs []*graph.Node) (map[string][]float64, error) {
 	var names []string
 	for _, n := range convs {
 		names = append(names, n.Output())
 	}
-	return c.means(c.m, names, c.levels)
+	return c.means(ctx, c.m, names, c.levels)
 }
 
 // means gives the mean of every channel of some tensors.
-func (c *corrector) means(m *graph.Model, names []string, clip map[string]affine) (map[string][]float64, error) {
+func (c *corrector) means(ctx context.Context, m *graph.Model, names []string, clip map[string]affine) (map[string][]float64, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	session, err := onnxgraph.Open(m, names, c.run)
-	if err != nil {
-		return nil, err
-	}
-	defer session.Close() //nolint:errcheck // frees memory
 	sums := map[string][]float64{}
-	for i := range c.inputs.Len() {
-		out, err := session.Run(c.inputs.At(i))
-		if err != nil {
-			return nil, err
-		}
+	err := c.inputs.Tensors(ctx, m, names, c.run, func(_ int, out map[string]onnx.Array) error {
 		for name, a := range out {
 			if sums[name] == nil {
 				sums[name] = make([]float64, a.Shape[1])
 			}
 			addMeans(sums[name], a, clip, name)
 		}
-	}
+		return nil
+	})
 	for _, sum := range sums {
 		for ch := range sum {
 			sum[ch] /= float64(c.inputs.Len())
 		}
 	}
-	return sums, nil
+	return sums, err
 }
 
 func addMeans(sum []float64, a onnx.Array, clip map[string]affine, name string) {

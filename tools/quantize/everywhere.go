@@ -1,15 +1,12 @@
 package quantize
 
 import (
-	"context"
 	"maps"
 	"math"
 	"slices"
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
-	"github.com/sightline/sightline/tools/calibrate"
-	"github.com/sightline/sightline/tools/onnxgraph"
 )
 
 const (
@@ -25,10 +22,10 @@ const (
 
 // everywhere gives every SiLU levels by channel, if less goes wrong that way in pictures that nothing was chosen by. Each part alone may have
 // little to gain, and all of them together much.
-func (s *static) everywhere(ctx context.Context, units []unit) ([]unit, error) {
-	fine, err := s.allFine(ctx, units)
-	if err != nil || fine == nil {
-		return units, err
+func (s *static) everywhere(units []unit) ([]unit, error) {
+	fine, some := s.allFine(units)
+	if !some {
+		return units, nil
 	}
 	before, err := s.detections(units, s.plan.levels)
 	if err != nil {
@@ -59,35 +56,24 @@ type candidate struct {
 	levels map[string]affine
 }
 
-// allFine is the way with levels by channel in every SiLU that can have them; nil where none can.
-func (s *static) allFine(ctx context.Context, units []unit) (*candidate, error) {
+// allFine is the way with levels by channel in every SiLU that can have them, if some can.
+func (s *static) allFine(units []unit) (candidate, bool) {
 	p := s.plan
-	fine := &candidate{slices.Clone(units), maps.Clone(p.levels)}
-	var names []string
-	for _, u := range units {
-		if p.canBeFine(u.name) {
-			names = append(names, p.silus[u.name].x)
-		}
-	}
-	if len(names) == 0 {
-		return nil, nil //nolint:nilnil // as documented
-	}
-	seen, err := extents(ctx, s.m, names, s.o.Calibration, s.run, s.o.Progress)
-	if err != nil {
-		return nil, err
-	}
+	fine := candidate{slices.Clone(units), maps.Clone(p.levels)}
+	some := false
 	for i, u := range fine.units {
 		if !p.canBeFine(u.name) {
 			continue
 		}
 		silu := p.silus[u.name]
-		fine.units[i].tensors, fine.units[i].fine = without(u.tensors, silu.sigmoid), true
-		fine.levels[silu.x] = wide(seen[silu.x])
+		seen := extents(s.reaches[silu.x])
+		fine.units[i].tensors, fine.units[i].fine, some = without(u.tensors, silu.sigmoid), true, true
+		fine.levels[silu.x] = wide(seen)
 		if p.onlyConvsRead(u.name) {
-			fine.levels[u.name] = evenly(seen[silu.x])
+			fine.levels[u.name] = evenly(seen)
 		}
 	}
-	return fine, nil
+	return fine, some
 }
 
 // onlyConvsRead tells whether all that reads a tensor can take factors back in its weights.
@@ -132,49 +118,24 @@ func lowOfSiLU(low float64) float64 {
 	return min(0, silu(low))
 }
 
-// extents runs the network over all pictures and keeps how far the channels of some tensors reach, but for the rarest pictures: how far those
-// go says more of how many were shown than of the network.
-func extents(ctx context.Context, m *graph.Model, names []string, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string][]extent, error) {
-	session, err := onnxgraph.Open(m, names, o)
-	if err != nil {
-		return nil, err
-	}
-	defer session.Close() //nolint:errcheck // frees memory
-	shape, err := m.InputShape()
-	if err != nil {
-		return nil, err
-	}
-	reached := map[string][]reach{}
-	err = set.Each(ctx, func(i int, input []float32) error {
-		progress.show("extents of channels", i+1, set.Len())
-		out, err := session.Run(onnx.Array{Shape: shape, Data: input})
-		for name, a := range out {
-			reached[name] = reachOf(reached[name], a)
-		}
-		return err
-	})
-	seen := map[string][]extent{}
-	for name, channels := range reached {
-		for _, r := range channels {
-			seen[name] = append(seen[name], r.usual())
-		}
-	}
-	return seen, err
-}
-
 // reach is how far a channel goes in every picture.
 type reach struct{ lows, highs []float32 }
 
-func reachOf(channels []reach, a onnx.Array) []reach {
-	if channels == nil {
-		channels = make([]reach, a.Shape[1])
+// note adds one more picture.
+func (h *histogram) note(a onnx.Array) {
+	each := len(a.Data) / max(1, len(h.reaches))
+	for c := range h.reaches {
+		row, r := a.Data[c*each:(c+1)*each], &h.reaches[c]
+		r.lows, r.highs = append(r.lows, slices.Min(row)), append(r.highs, slices.Max(row))
 	}
-	each := len(a.Data) / len(channels)
-	for c := range channels {
-		row := a.Data[c*each : (c+1)*each]
-		channels[c].lows, channels[c].highs = append(channels[c].lows, slices.Min(row)), append(channels[c].highs, slices.Max(row))
+}
+
+// extents are how far channels usually go: how far the rarest pictures take them says more of how many were shown than of the network.
+func extents(channels []reach) (list []extent) {
+	for _, r := range channels {
+		list = append(list, r.usual())
 	}
-	return channels
+	return list
 }
 
 // usual is what all pictures but the rarest keep to.

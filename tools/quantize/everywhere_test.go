@@ -66,7 +66,7 @@ func TestLevelsByChannelEverywhereWhereThatHelps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fine, err := s.everywhere(t.Context(), units)
+	fine, err := s.everywhere(units)
 	if err != nil || !s.report.ByChannel {
 		t.Fatalf("by channel: %v, %v", s.report.ByChannel, err)
 	}
@@ -75,7 +75,7 @@ func TestLevelsByChannelEverywhereWhereThatHelps(t *testing.T) {
 		t.Errorf("error %g, before %g, %v", after, before, err)
 	}
 	s.report.ByChannel = false
-	if again, err := s.everywhere(t.Context(), fine); err != nil || s.report.ByChannel || len(again) != len(fine) {
+	if again, err := s.everywhere(fine); err != nil || s.report.ByChannel || len(again) != len(fine) {
 		t.Errorf("the same again is taken for better: %v, %v", s.report.ByChannel, err)
 	}
 }

@@ -52,6 +52,17 @@ func (p *plan) canBeFine(name string) bool {
 	return n != nil && n.Op == "Conv" && p.graph.Const(n.Inputs[1]) != nil && len(p.graph.Consumers(silu.x)) == 2 && len(p.graph.Consumers(silu.sigmoid)) == 1
 }
 
+// fields are the heads, and what SiLUs read that can have levels for each channel.
+func (p *plan) fields() map[string]field {
+	all := maps.Clone(p.heads)
+	for name, silu := range p.silus {
+		if p.canBeFine(name) {
+			all[silu.x] = field{reaches: p.channelsOf(silu.x)}
+		}
+	}
+	return all
+}
+
 // channelsOf is how many channels a convolution makes.
 func (p *plan) channelsOf(made string) int {
 	return int(p.graph.Const(p.graph.Producer(made).Inputs[1]).Shape[0])

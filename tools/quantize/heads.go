@@ -11,6 +11,7 @@ import (
 type field struct {
 	channels int
 	logits   bool // every channel becomes a probability
+	reaches  int  // channels of which only is noted how far they go
 }
 
 // headsOf finds the outputs that convolutions make. Their channels mean different things, so each gets levels of its own.
@@ -22,7 +23,7 @@ func headsOf(m *graph.Model, head *onnxgraph.Head) map[string]field {
 			continue
 		}
 		if kernel := m.Graph.Const(n.Inputs[1]); kernel != nil {
-			heads[v.Name] = field{int(kernel.Shape[0]), isLogits(head, v.Name)}
+			heads[v.Name] = field{channels: int(kernel.Shape[0]), logits: isLogits(head, v.Name)}
 		}
 	}
 	return heads

@@ -57,14 +57,11 @@ func (s *static) solve(ctx context.Context, levels map[string]affine) (map[strin
 	waves := v.waves()
 	for i := 0; i < len(waves); {
 		next := i + v.fitting(waves[i:])
-		if err := v.targets(slices.Concat(waves[i:next]...)); err != nil {
+		if err := v.targets(ctx, slices.Concat(waves[i:next]...)); err != nil {
 			return nil, err
 		}
 		for ; i < next; i++ {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if err := v.wave(waves[i]); err != nil {
+			if err := v.wave(ctx, waves[i]); err != nil {
 				return nil, err
 			}
 			s.o.Progress.show("least squares", i+1, len(waves))
@@ -127,12 +124,12 @@ func (v *solver) fitting(waves [][]*solving) int {
 }
 
 // targets remembers what convolutions give in float.
-func (v *solver) targets(list []*solving) error {
+func (v *solver) targets(ctx context.Context, list []*solving) error {
 	by := map[string]*solving{}
 	for _, k := range list {
 		by[k.node.Output()] = k
 	}
-	return v.each(v.m, slices.Sorted(maps.Keys(by)), func(i int, out map[string]onnx.Array) error {
+	return v.pictures.Tensors(ctx, v.m, slices.Sorted(maps.Keys(by)), v.run, func(i int, out map[string]onnx.Array) error {
 		for name, a := range out {
 			k := by[name]
 			k.size = [2]int{int(a.Shape[2]), int(a.Shape[3])}
@@ -146,27 +143,8 @@ func (v *solver) targets(list []*solving) error {
 	})
 }
 
-// each hands out what some tensors of a network hold for every picture, in order.
-func (v *solver) each(m *graph.Model, names []string, fn func(i int, out map[string]onnx.Array) error) error {
-	s, err := onnxgraph.Open(m, names, v.run)
-	if err != nil {
-		return err
-	}
-	defer s.Close() //nolint:errcheck // frees memory
-	for i := range v.pictures.Len() {
-		out, err := s.Run(v.pictures.At(i))
-		if err != nil {
-			return err
-		}
-		if err := fn(i, out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // wave solves convolutions that do not depend on each other.
-func (v *solver) wave(wave []*solving) error {
+func (v *solver) wave(ctx context.Context, wave []*solving) error {
 	q, err := apply(v.m, v.levels, v.cache, v.done)
 	if err != nil {
 		return err
@@ -178,7 +156,7 @@ func (v *solver) wave(wave []*solving) error {
 			k.sums = append(k.sums, leastsquares.NewSamples(k.kernel.Width()+1, k.kernel.Rows))
 		}
 	}
-	err = v.each(q, slices.Sorted(maps.Keys(read)), func(i int, out map[string]onnx.Array) error {
+	err = v.pictures.Tensors(ctx, q, slices.Sorted(maps.Keys(read)), v.run, func(i int, out map[string]onnx.Array) error {
 		for _, k := range wave {
 			if err := v.sample(k, i, out[v.reads(k)]); err != nil {
 				return err

@@ -79,14 +79,15 @@ func Static(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec mode
 
 // static is one network on its way.
 type static struct {
-	m      *graph.Model
-	o      StaticOptions
-	run    onnxgraph.RunOptions
-	plan   *plan
-	judge  *judge.Judge // by which plans are made
-	others *apart       // by which whole networks are compared
-	cache  weightCache
-	report Report
+	m       *graph.Model
+	o       StaticOptions
+	run     onnxgraph.RunOptions
+	plan    *plan
+	judge   *judge.Judge       // by which plans are made
+	others  *apart             // by which whole networks are compared
+	reaches map[string][]reach // of what SiLUs read
+	cache   weightCache
+	report  Report
 }
 
 func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec models.Spec, o StaticOptions) (*static, error) {
@@ -94,14 +95,17 @@ func newStatic(ctx context.Context, m *graph.Model, head *onnxgraph.Head, spec m
 	if err != nil {
 		return nil, err
 	}
-	s := &static{m: m, o: o, run: o.run(), plan: newPlan(m, head), cache: newWeightCache(top)}
+	s := &static{m: m, o: o, run: o.run(), plan: newPlan(m, head), cache: newWeightCache(top), reaches: map[string][]reach{}}
 	s.report.Pictures = o.Calibration.Len()
 	if err := o.Calibration.First(judged).CheckVaried(ctx); err != nil {
 		return nil, err
 	}
-	stats, err := observe(ctx, m, s.plan.observed(), s.plan.heads, o.Calibration, s.run, o.Progress)
+	stats, err := observe(ctx, m, s.plan.observed(), s.plan.fields(), o.Calibration, s.run, o.Progress)
 	if err != nil {
 		return nil, err
+	}
+	for name, h := range stats {
+		s.reaches[name] = h.reaches
 	}
 	s.plan.choose(stats, float64(spec.Layout.Scale))
 	if s.judge, err = judge.New(ctx, m, head, o.Calibration.First(judged), s.run, judge.Rounding); err != nil {
@@ -147,7 +151,7 @@ func (s *static) quantise(ctx context.Context) (*graph.Model, error) {
 	if units, err = s.refine(ctx, units); err != nil {
 		return nil, err
 	}
-	if units, err = s.everywhere(ctx, units); err != nil {
+	if units, err = s.everywhere(units); err != nil {
 		return nil, err
 	}
 	for _, u := range units {

@@ -20,6 +20,7 @@ type histogram struct {
 	min, max float64
 	counts   [bins]float64
 	channels []*histogram // of each channel, for outputs of the network
+	reaches  []reach      // of each channel, for what SiLUs read
 }
 
 func newHistogram() *histogram { return &histogram{min: math.Inf(1), max: math.Inf(-1)} }
@@ -66,13 +67,14 @@ func (h *histogram) count(values []float32) {
 }
 
 // observe runs the network over all pictures twice, for the extent and for the histograms of the named tensors.
-func observe(ctx context.Context, m *graph.Model, names []string, heads map[string]field, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string]*histogram, error) {
+func observe(ctx context.Context, m *graph.Model, names []string, fields map[string]field, set *calibrate.Set, o onnxgraph.RunOptions, progress Progress) (map[string]*histogram, error) {
 	stats := make(map[string]*histogram, len(names))
 	for _, name := range names {
 		stats[name] = newHistogram()
-		for range heads[name].channels {
+		for range fields[name].channels {
 			stats[name].channels = append(stats[name].channels, newHistogram())
 		}
+		stats[name].reaches = make([]reach, fields[name].reaches)
 	}
 	session, err := onnxgraph.Open(m, names, o)
 	if err != nil {
@@ -83,13 +85,19 @@ func observe(ctx context.Context, m *graph.Model, names []string, heads map[stri
 	if err != nil {
 		return nil, err
 	}
-	for pass, look := range []func(*histogram, []float32) error{
-		(*histogram).extend,
-		func(h *histogram, values []float32) error { h.count(values); return nil },
-	} {
+	for pass, look := range []func(*histogram, onnx.Array) error{(*histogram).stretch, (*histogram).fill} {
 		err := set.Each(ctx, func(i int, input []float32) error {
 			progress.show("ranges", pass*set.Len()+i+1, 2*set.Len())
-			return each(session, onnx.Array{Shape: shape, Data: input}, stats, look)
+			out, err := session.Run(onnx.Array{Shape: shape, Data: input})
+			if err != nil {
+				return err
+			}
+			for name, a := range out {
+				if err := look(stats[name], a); err != nil {
+					return fmt.Errorf("tensor %s %w", name, err)
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return nil, err
@@ -98,17 +106,16 @@ func observe(ctx context.Context, m *graph.Model, names []string, heads map[stri
 	return stats, nil
 }
 
-func each(s *onnxgraph.Session, input onnx.Array, stats map[string]*histogram, look func(*histogram, []float32) error) error {
-	out, err := s.Run(input)
-	if err != nil {
-		return err
-	}
-	for name, a := range out {
-		if err := errors.Join(look(stats[name], a.Data), stats[name].eachChannel(a, look)); err != nil {
-			return fmt.Errorf("tensor %s %w", name, err)
-		}
-	}
-	return nil
+// stretch takes in how far a tensor and its channels go in one picture.
+func (h *histogram) stretch(a onnx.Array) error {
+	h.note(a)
+	return errors.Join(h.extend(a.Data), h.eachChannel(a, (*histogram).extend))
+}
+
+// fill counts the values of one picture.
+func (h *histogram) fill(a onnx.Array) error {
+	h.count(a.Data)
+	return h.eachChannel(a, func(of *histogram, values []float32) error { of.count(values); return nil })
 }
 
 // Progress is told how far long work has come; it may be nil.
