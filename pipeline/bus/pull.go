@@ -72,8 +72,8 @@ func (c *Conn) PullFrames(ctx context.Context, pool string, detectors ...string)
 }
 
 // Next waits for a frame that nobody of the pool has seen and that is newer than two seconds: the newest one of the cameras whose
-// turn it is. Each has as many turns, though one may be ahead of another by two. It carries on over reconnections and makes streams and consumers again where a broker forgot them.
-// It fails only when ctx ends or the connection is closed. The frame is the caller's.
+// turn it is. Each has as many turns, though one may be ahead of another by two. It carries on over reconnections and makes streams
+// and consumers again where a broker forgot them. It fails only when ctx ends or the connection is closed. The frame is the caller's.
 func (p *FramePuller) Next(ctx context.Context) (*Frame, error) {
 	select {
 	case p.asking <- struct{}{}:
