@@ -25,8 +25,8 @@ type Options struct {
 	Data     string                // folder with images/ and instances.json in COCO form
 	Out      string                // results file, COCO form
 	Tiles    bus.Policy            // "": off
-	Size     int                   // of a tile, pixels; 0: DefaultTileSize
-	Overlap  float64               // share of a tile that neighbours have in common; 0: DefaultOverlap
+	Size     int                   // of a tile, pixels; 0: DefaultTileSize, with DefaultOverlap
+	Overlap  float64               // share of a tile that neighbours have in common
 	Progress func(done, total int) // called after every picture, one at a time; may be nil
 }
 
@@ -122,7 +122,10 @@ func (r *cocoRun) detect(ctx context.Context, image Image) error {
 }
 
 func (r *cocoRun) look(pic *picture.I420) detect.Look {
-	size, overlap := cmp.Or(r.Size, DefaultTileSize), cmp.Or(r.Overlap, DefaultOverlap)
+	size, overlap := r.Size, r.Overlap
+	if size == 0 {
+		size, overlap = DefaultTileSize, DefaultOverlap
+	}
 	policy, regions := r.Tiles.Still(pic.Width, pic.Height, size, overlap)
 	return detect.Look{Picture: pic, Regions: regions, Policy: policy}
 }

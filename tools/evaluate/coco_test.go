@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/sightline/sightline/detect"
+	"github.com/sightline/sightline/pipeline/bus"
+	"github.com/sightline/sightline/pipeline/picture"
 )
 
 // dataset is a folder in COCO form with one red block in each of three pictures, as the tiny model finds it.
@@ -137,5 +139,19 @@ func changed(t testing.TB, dir, from, to string) {
 	}
 	if err := os.WriteFile(path, []byte(strings.Replace(string(data), from, to, 1)), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTilesMayHaveNothingInCommon(t *testing.T) {
+	pic := picture.New(1280, 640)
+	for _, c := range []struct {
+		size    int
+		overlap float64
+		looks   int
+	}{{0, 0, 1 + 3}, {640, 0, 1 + 2}, {640, 0.2, 1 + 3}} {
+		run := cocoRun{Options: Options{Tiles: bus.PolicyGrid, Size: c.size, Overlap: c.overlap}}
+		if got := len(run.look(pic).Regions); got != c.looks {
+			t.Errorf("size %d with an overlap of %g: %d looks, want %d", c.size, c.overlap, got, c.looks)
+		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
-	"github.com/sightline/sightline/pipeline/bus"
 )
 
 // Defaults of MeasureOptions.
@@ -22,9 +21,6 @@ const (
 // MeasureOptions say what to measure on and how long.
 type MeasureOptions struct {
 	Data        string                             // folder with images/ and instances.json in COCO form
-	Tiles       bus.Policy                         // off or grid; "": off
-	Size        int                                // of a tile, pixels; 0: DefaultTileSize
-	Overlap     float64                            // share of a tile that neighbours have in common; 0: DefaultOverlap
 	MaxPerImage int                                // results of one class in one picture that count; 0: COCO's 100
 	Rounds      int                                // of timing; 0: DefaultRounds
 	Resamples   int                                // of the pictures, for the interval; 0: DefaultResamples
@@ -38,7 +34,7 @@ func (o MeasureOptions) step(what string, done, total int) {
 }
 
 func (o MeasureOptions) detection(progress func(done, total int)) Options {
-	return Options{Data: o.Data, Tiles: o.Tiles, Size: o.Size, Overlap: o.Overlap, Progress: progress}
+	return Options{Data: o.Data, Progress: progress}
 }
 
 // Report is what was measured of some models on one folder.
