@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
@@ -92,18 +95,28 @@ func observe(ctx context.Context, m *graph.Model, names []string, fields map[str
 			if err != nil {
 				return err
 			}
-			for name, a := range out {
-				if err := look(stats[name], a); err != nil {
-					return fmt.Errorf("tensor %s %w", name, err)
-				}
-			}
-			return nil
+			return lookAll(out, stats, look)
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	return stats, nil
+}
+
+// lookAll hands each tensor of a picture to its histogram, several at a time: counting takes longer than the network.
+func lookAll(out map[string]onnx.Array, stats map[string]*histogram, look func(*histogram, onnx.Array) error) error {
+	var looking errgroup.Group
+	looking.SetLimit(runtime.GOMAXPROCS(0))
+	for name, a := range out {
+		looking.Go(func() error {
+			if err := look(stats[name], a); err != nil {
+				return fmt.Errorf("tensor %s %w", name, err)
+			}
+			return nil
+		})
+	}
+	return looking.Wait()
 }
 
 // stretch takes in how far a tensor and its channels go in one picture.
