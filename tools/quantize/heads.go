@@ -43,6 +43,39 @@ func isLogits(head *onnxgraph.Head, output string) bool {
 	return false
 }
 
+const (
+	// worthFloat is the share of what goes wrong that outputs in float must save, and mostFloat that of the multiply-adds which they may have.
+	worthFloat = 0.05
+	mostFloat  = 0.1
+)
+
+// floatHeads leaves the convolutions that make the outputs float where enough less goes wrong that way in pictures that nothing was chosen
+// by, and they are little of the network: scores and boxes are as fine as the outputs' levels.
+func (s *static) floatHeads(units []unit) ([]unit, error) {
+	var heads []string
+	rest := slices.DeleteFunc(slices.Clone(units), func(u unit) bool {
+		_, is := s.plan.heads[u.name]
+		if is {
+			heads = append(heads, u.name)
+		}
+		return is
+	})
+	share, err := s.share(heads)
+	if err != nil || share == 0 || share > mostFloat {
+		return units, err
+	}
+	before, err := s.detections(units, s.plan.levels)
+	if err != nil {
+		return nil, err
+	}
+	after, err := s.detections(rest, s.plan.levels)
+	if err != nil || after > (1-worthFloat)*before {
+		return units, err
+	}
+	s.report.Islands = heads
+	return rest, nil
+}
+
 // ofHead finds the range of each channel of an output.
 func (h *histogram) ofHead(f field) affine {
 	all := affine{scale: 1, channels: make([]affine, len(h.channels))}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
@@ -64,24 +65,35 @@ func (s *static) sameUnoptimised(q *graph.Model) error {
 }
 
 // countMACs shares the multiply-adds out between int8 and float.
-func (s *static) countMACs(levels map[string]affine) error {
-	macs, err := onnxgraph.MACs(s.m, s.run)
-	if err != nil {
-		return err
-	}
-	var all, fast int64
+func (s *static) countMACs(levels map[string]affine) (err error) {
+	var fast []string
 	for _, n := range s.m.Graph.Nodes {
 		if n.Op != "Conv" {
 			continue
 		}
 		s.report.Convs++
-		all += macs[n.Output()]
 		_, in := levels[n.Inputs[0]]
 		if _, out := levels[n.Output()]; in && out {
-			s.report.Int8Convs++
-			fast += macs[n.Output()]
+			fast = append(fast, n.Output())
 		}
 	}
-	s.report.Int8MACs = float64(fast) / float64(max(1, all))
-	return nil
+	s.report.Int8Convs = len(fast)
+	s.report.Int8MACs, err = s.share(fast)
+	return err
+}
+
+// share is that of the multiply-adds which the convolutions of some outputs have.
+func (s *static) share(names []string) (float64, error) {
+	macs, err := onnxgraph.MACs(s.m, s.run)
+	if err != nil {
+		return 0, err
+	}
+	var all, some int64
+	for name, n := range macs {
+		all += n
+		if slices.Contains(names, name) {
+			some += n
+		}
+	}
+	return float64(some) / float64(max(1, all)), nil
 }

@@ -157,6 +157,9 @@ func (s *static) quantise(ctx context.Context) (*graph.Model, error) {
 	for _, u := range units {
 		s.report.Units = append(s.report.Units, Unit{u.name, u.error, u.fine})
 	}
+	if units, err = s.floatHeads(units); err != nil {
+		return nil, err
+	}
 	islands := slices.IndexFunc(units, func(u unit) bool { return u.error <= tolerable })
 	if islands < 0 {
 		islands = len(units)
