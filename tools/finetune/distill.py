@@ -24,6 +24,7 @@ import yaml
 
 import channels
 import losses
+import optimiser
 import pictures
 from network import Network, Unsupported
 
@@ -73,10 +74,7 @@ class Distillation:
         self.student = student = Network(student.model, student.wanted, alike)
         self.random, self.inside = (numpy.random.default_rng([options.seed, i]) for i in range(2))
         self.average = copy.deepcopy(student.state_dict())
-        # The steps of a weight are in the measure of its tensor: BatchNorm is folded, and sizes differ a hundredfold.
-        self.optimiser = torch.optim.Adam(
-            [{"params": [w], "size": w.detach().square().mean().sqrt().item() + 1e-3} for w in student.parameters()],
-            betas=(0.9, 0.99))
+        self.optimiser = optimiser.Muon(student.parameters())
 
     def rate(self, step):
         """Share of the learning rate: it rises over 50 steps and falls along a cosine."""
@@ -98,15 +96,12 @@ class Distillation:
         return {names[i]: self.kept[names[i]] for i in self.inside.choice(len(names), min(len(names), INSIDE), replace=False)}
 
     def step(self, number, batch):
-        share = self.rate(number)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.options.lr * group["size"] * share
         parts = self.measure(batch, self.some())
         if not parts.isfinite().all():
             raise Refused(f"step {number + 1}: the loss is no number any more; take a smaller --lr than {self.options.lr:g}")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         (parts * torch.tensor([1, 1, 1, self.options.features])).sum().backward()
-        self.optimiser.step()
+        self.optimiser.step(self.options.lr * self.rate(number))
         self.student.keep_zeros()
         fade = min(0.998, number / (number + 10))
         for name, value in self.student.state_dict().items():
@@ -178,7 +173,7 @@ def arguments(argv):
     p.add_argument("out")
     p.add_argument("--steps", type=int, default=4000)
     p.add_argument("--batch", type=int, default=2, help="pictures a step")
-    p.add_argument("--lr", type=float, default=0.001, help="first step of a weight, as a share of the size of its tensor's weights")
+    p.add_argument("--lr", type=float, default=0.0005, help="greatest step of a tensor's weights, as a share of their size")
     p.add_argument("--features", type=float, default=3.0, help="weight of the tensors inside beside the outputs")
     p.add_argument("--hold", type=int, default=8, help="pictures that are only measured")
     p.add_argument("--seed", type=int, default=1)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import cv2
 import numpy
@@ -20,6 +21,8 @@ from onnx.reference import ReferenceEvaluator
 import channels
 import distill
 import losses
+import network
+import optimiser
 import pictures
 from network import Network, Unsupported
 
@@ -165,6 +168,24 @@ class Distill(unittest.TestCase):
             self.assertLess(nothing.abs().max(), 1e-4)
             other = {name: t + 1 for name, t in outputs.items()}
             self.assertGreater(losses.head_loss(other, outputs, head, family, 2).min(), 1e-2)
+
+    def test_shortcuts_compute_what_pytorch_computes(self):
+        a, b = torch.randn(24, 40), torch.randn(40, 32)
+        torch.testing.assert_close(network.product(a, b), a @ b, rtol=1e-4, atol=1e-4)
+        for shape in ((24, 40), (40, 24)):
+            for half in (False, True):
+                with mock.patch.object(network, "HALF", half):
+                    values = torch.linalg.svdvals(optimiser.orthogonal(torch.randn(shape)))
+                self.assertGreater(values.min(), 0.3)
+                self.assertLess(values.max(), 1.3)
+        x = torch.randn(2, 40, 16, 16, requires_grad=True)
+        inputs = x, torch.randn(24, 40, 1, 1, requires_grad=True), torch.randn(24, requires_grad=True)
+        gradients = []
+        for run in (torch.nn.functional.conv2d, network._Pointwise.apply):
+            y = run(*inputs)
+            gradients.append(torch.autograd.grad((y * y.detach().sin()).sum(), inputs))
+        for exact, got in zip(*gradients):
+            self.assertLess((got - exact).norm(), 0.01 * exact.norm())
 
     def test_refusals_say_what_to_do_and_write_nothing(self):
         (self.folder / "none").mkdir()
