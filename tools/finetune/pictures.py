@@ -9,6 +9,13 @@ import torch
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 KEPT_BYTES = 1 << 30  # of decoded pictures; more are decoded anew whenever they are looked at
 
+# How training varies pictures. Few hundred of them are soon known by heart: the further varied, the later.
+PLAIN, CUT = 0.1, 0.2  # shares of pictures as the detector sees them and of one cut out; the rest is of four
+SCALES = 0.3, 1.6  # of a cut, in the measure of the detector's
+STRETCH, TURN = 0.2, 0.08  # logarithm of the sides' ratio at most; radians, one standard deviation
+MIRRORED = 0.8  # share of cuts around which the picture goes on as in a mirror, so that there is something to see
+LAID_OVER, TINTED, SPOILT = 0.25, 0.7, 0.2  # shares
+
 
 class NoPictures(Exception):
     """The folder holds nothing to learn from."""
@@ -55,16 +62,23 @@ class Pictures:
         return self._batch([self._letterbox(self.picture(i)) for i in numbers])
 
     def varied(self, random, count):
-        """Random pictures: half of them as the detector sees them, half cut and mixed at about that scale; mirrored and tinted."""
+        """Random pictures that are hardly ever the same: cut, mixed, laid over each other, tinted and blurred. What is on them need not
+        be likely, as the teacher says what it sees."""
         return self._batch([self._one(random) for _ in range(count)])
 
     def _one(self, random):
+        pixels = self._view(random)
+        if random.random() < LAID_OVER:
+            pixels = cv2.addWeighted(pixels, share := random.uniform(0.4, 0.8), self._view(random), 1 - share, 0)
+        if random.random() < TINTED:
+            pixels = self._tint(random, pixels)
+        return self._spoil(random, pixels) if random.random() < SPOILT else pixels
+
+    def _view(self, random):
         kind, size = random.random(), (self.place["width"], self.place["height"])
-        if kind < 0.5:
-            pixels = self._letterbox(self._any(random))
-        else:
-            pixels = self._cut(random, *size) if kind < 0.75 else self._mosaic(random, *size)
-        return pixels if random.random() < 0.5 else self._tint(random, pixels)
+        if kind < PLAIN:
+            return self._letterbox(self._any(random))
+        return self._cut(random, *size) if kind < PLAIN + CUT else self._mosaic(random, *size)
 
     def _any(self, random):
         pixels = self.picture(random.integers(len(self)))
@@ -85,12 +99,19 @@ class Pictures:
         return numpy.full((height, width, 3), self.place["fill"], numpy.uint8)
 
     def _cut(self, random, width, height):
+        """A picture at about the scale of the detector's, turned and stretched a little, at any place of what is asked for."""
         pixels = self._any(random)
-        scale = self._ratio(pixels) * numpy.exp(random.uniform(numpy.log(0.5), numpy.log(1.25)))
-        free = width - pixels.shape[1] * scale, height - pixels.shape[0] * scale
-        left, top = (random.uniform(min(f, 0), max(f, 0)) for f in free)
-        move = numpy.array([[scale, 0, left + scale / 2 - 0.5], [0, scale, top + scale / 2 - 0.5]])
-        return cv2.warpAffine(pixels, move, (width, height), flags=cv2.INTER_LINEAR, borderValue=[self.place["fill"]] * 3)
+        scale = self._ratio(pixels) * numpy.exp(random.uniform(*numpy.log(SCALES)))
+        wider, angle = numpy.exp(random.uniform(-STRETCH, STRETCH)), random.normal() * TURN
+        turn = numpy.array([[numpy.cos(angle), -numpy.sin(angle)], [numpy.sin(angle), numpy.cos(angle)]])
+        turn = turn * scale * numpy.array([wider, 1 / wider])
+        spans = numpy.abs(turn) @ pixels.shape[1::-1]
+        free = numpy.array([width, height]) - spans
+        centre = random.uniform(numpy.minimum(free, 0), numpy.maximum(free, 0)) + spans / 2
+        move = numpy.column_stack([turn, centre - 0.5 - turn @ (numpy.array(pixels.shape[1::-1]) / 2 - 0.5)])
+        around = cv2.BORDER_REFLECT_101 if random.random() < MIRRORED else cv2.BORDER_CONSTANT
+        return cv2.warpAffine(pixels, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=around,
+                              borderValue=[self.place["fill"]] * 3)
 
     def _mosaic(self, random, width, height):
         canvas = self._canvas(width, height)
@@ -101,9 +122,23 @@ class Pictures:
         return canvas
 
     def _tint(self, random, pixels):
-        gains, shift = random.uniform(0.8, 1.2) * random.uniform(0.95, 1.05, 3), random.uniform(-20, 20)
-        table = numpy.clip(numpy.arange(256)[:, None] * gains + shift, 0, 255).astype(numpy.uint8)
+        if random.random() < 0.1:
+            pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        gamma = numpy.exp(random.uniform(-0.4, 0.4))
+        gains, shift = random.uniform(0.7, 1.3) * random.uniform(0.85, 1.15, 3), random.uniform(-25, 25)
+        table = numpy.clip(255 * (numpy.arange(256)[:, None] / 255) ** gamma * gains + shift, 0, 255).astype(numpy.uint8)
         return cv2.LUT(pixels, table[None])
+
+    def _spoil(self, random, pixels):
+        """Blurred, noisy, or coarsely compressed."""
+        kind = random.integers(3)
+        if kind == 0:
+            return cv2.GaussianBlur(pixels, (0, 0), random.uniform(0.5, 1.5))
+        if kind == 1:
+            noise = random.integers(-128, 128, pixels.shape, numpy.int8) * numpy.float32(random.uniform(0.02, 0.15))
+            return numpy.clip(pixels + noise, 0, 255).astype(numpy.uint8)
+        _, packed = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 80))])
+        return cv2.imdecode(packed, cv2.IMREAD_COLOR)
 
     def _batch(self, all_pixels):
         batch = torch.from_numpy(numpy.stack(all_pixels)).permute(0, 3, 1, 2)

@@ -187,6 +187,16 @@ class Distill(unittest.TestCase):
         for exact, got in zip(*gradients):
             self.assertLess((got - exact).norm(), 0.01 * exact.norm())
 
+    def test_pictures_vary_by_seed_alone(self):
+        place = {**CARD["input"], "width": 96, "height": 64}
+        seen = pictures.Pictures(pictures.find(self.folder / "seen"), place)
+        batches = [seen.varied(numpy.random.default_rng(seed), 40) for seed in (1, 1, 2)]
+        self.assertEqual(batches[0].shape, (40, 3, 64, 96))
+        self.assertTrue((batches[0] >= 0).all() and (batches[0] <= 1).all())
+        self.assertTrue(torch.equal(batches[0], batches[1]))
+        self.assertFalse(torch.equal(batches[0], batches[2]))
+        self.assertEqual(len(batches[0].flatten(1).unique(dim=0)), 40)
+
     def test_refusals_say_what_to_do_and_write_nothing(self):
         (self.folder / "none").mkdir()
         good = self.command(tiny(KEPT), "out.onnx", "--steps", "1")
