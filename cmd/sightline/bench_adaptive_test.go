@@ -17,11 +17,11 @@ import (
 )
 
 // BenchmarkAdaptive plays a clip, every frame of it, with the grid and with the adaptive policy by budget, and says what share of the
-// grid's looks was taken and what the published tracks lost by it. Truth is what the grid detects in every frame with the same
-// model; what the grid's own tracks find of it is the measure. The first sweep is left out. SOURCE names another clip, MODEL
-// another model, PLOT a file to draw: make bench BENCH=Adaptive SOURCE=clip.mp4 PLOT=adaptive.svg
+// grid's looks was taken and what the published tracks lost by it. Truth is what the grid detects in every frame; what the grid's
+// own tracks find of it is the measure. The first sweep is left out. SOURCE names another clip, MODEL another model, TRUTH the model
+// that says what is there if it is not the same, PLOT a file to draw: make bench BENCH=Adaptive SOURCE=clip.mp4 PLOT=adaptive.svg
 func BenchmarkAdaptive(b *testing.B) {
-	clip, model := fromRoot(os.Getenv("SOURCE")), fromRoot(os.Getenv("MODEL"))
+	clip, model, says := fromRoot(os.Getenv("SOURCE")), fromRoot(os.Getenv("MODEL")), fromRoot(os.Getenv("TRUTH"))
 	if clip == "" {
 		clip = shared(b, "clips", "mosaic-4k.mp4")
 	}
@@ -30,13 +30,17 @@ func BenchmarkAdaptive(b *testing.B) {
 	}
 	const sweep = 5 * time.Second
 	grid := play(b, clip, model, "policy: grid")
-	measured := grid.against(grid, sweep)
+	truth := grid
+	if says != "" {
+		truth = play(b, clip, says, "policy: grid")
+	}
+	measured := grid.against(truth, sweep)
 	b.Run("grid", func(b *testing.B) { measured.report(b, measured) })
 	var runs []plotted
 	for _, budget := range []int{2, 4, 5, 8, 16} {
 		b.Run(fmt.Sprintf("budget-%d", budget), func(b *testing.B) {
 			run := play(b, clip, model, fmt.Sprintf("policy: adaptive, budget: %d, sweep: %s", budget, sweep))
-			o := run.against(grid, sweep)
+			o := run.against(truth, sweep)
 			o.report(b, measured)
 			runs = append(runs, plotted{strconv.Itoa(budget), share(o.looks, o.of), 100 * o.recall() / measured.recall()})
 		})
