@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
@@ -95,7 +94,7 @@ func observe(ctx context.Context, m *graph.Model, names []string, fields map[str
 			if err != nil {
 				return err
 			}
-			return lookAll(out, stats, look)
+			return lookAll(out, stats, o.Threads, look)
 		})
 		if err != nil {
 			return nil, err
@@ -105,9 +104,9 @@ func observe(ctx context.Context, m *graph.Model, names []string, fields map[str
 }
 
 // lookAll hands each tensor of a picture to its histogram, several at a time: counting takes longer than the network.
-func lookAll(out map[string]onnx.Array, stats map[string]*histogram, look func(*histogram, onnx.Array) error) error {
+func lookAll(out map[string]onnx.Array, stats map[string]*histogram, threads int, look func(*histogram, onnx.Array) error) error {
 	var looking errgroup.Group
-	looking.SetLimit(runtime.GOMAXPROCS(0))
+	looking.SetLimit(max(1, threads))
 	for name, a := range out {
 		looking.Go(func() error {
 			if err := look(stats[name], a); err != nil {
