@@ -35,6 +35,14 @@ demo: build ## play a clip (or SOURCE=rtsp://…) with boxes on a page and detec
 test: deps-test check ## everything that must pass: format, vet, scripts, compose file, all tests
 	@tools/setup/test.sh
 
+# What `make test-device` runs networks on, and the ONNX Runtime that was built for it.
+DEVICE  ?= cuda
+LIBRARY ?=
+
+.PHONY: test-device
+test-device: deps-build ## the detector's tests on another device than the processor (DEVICE=cuda LIBRARY=…/libonnxruntime.so)
+	@SIGHTLINE_TEST_DEVICE='$(DEVICE)' SIGHTLINE_ONNXRUNTIME='$(LIBRARY)' go test $(GO_FLAGS) -count=1 $(TESTFLAGS) ./detect ./detect/onnx
+
 .PHONY: lint
 lint: deps-test check ## the checks of `make test` without its tests, and staticcheck
 	@go run $(STATICCHECK) $(GO_FLAGS) ./...

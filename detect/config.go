@@ -106,9 +106,9 @@ func (c Config) iou() float32 {
 	return DefaultIoU
 }
 
-// batch is the largest batch for a model.
+// batch is the largest batch for a model. One that was made for single pictures stays so on processors, which gain nothing by batches.
 func (c Config) batch(spec models.Spec) int {
-	if spec.Batch == 1 {
+	if spec.Batch == 1 && onProcessor(c.device()) {
 		return 1
 	}
 	return max(1, c.MaxBatch)

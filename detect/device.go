@@ -23,20 +23,26 @@ func (c Config) device() string {
 	return c.Devices[0]
 }
 
-// anyShape tells whether a device takes inputs of several shapes in one session at little cost: others compile the network for each.
+// anyShape tells whether a device takes inputs of several shapes in one session at little cost.
 func anyShape(device string) bool {
 	d, err := onnx.ParseDevice(device)
-	return err == nil && (d.Kind == onnx.CPU || d.Kind == onnx.CUDA)
+	return err == nil && d.AnyShape()
+}
+
+// onProcessor tells whether a device computes in threads of the processor.
+func onProcessor(device string) bool {
+	d, err := onnx.ParseDevice(device)
+	return err == nil && d.OnProcessor()
 }
 
 // ownShape is the one that the model was made for.
 func ownShape(spec models.Spec) shapes { return shapes{{spec.Width, spec.Height}} }
 
 func defaultWorkers(device string) int {
-	if d, err := onnx.ParseDevice(device); err == nil && !d.OnProcessor() {
-		return workersElsewhere
+	if onProcessor(device) {
+		return runtime.GOMAXPROCS(0)
 	}
-	return runtime.GOMAXPROCS(0)
+	return workersElsewhere
 }
 
 // Settle leaves the first device in a configuration that the model really runs on, and says loudly where that is not the first. A
@@ -54,11 +60,13 @@ func Settle(cfg Config, log *slog.Logger) (Config, error) {
 		one := cfg
 		one.Devices = []string{device}
 		l, err := openLane(one, spec, ownShape(spec), nil)
-		if err != nil {
+		if err != nil && !errors.Is(err, errTogether) {
 			faults = append(faults, err)
 			continue
 		}
-		l.close()
+		if l != nil {
+			l.close()
+		}
 		if len(faults) > 0 {
 			one.Fallback = errors.Join(faults...).Error()
 			one.Fallback = one.Fallback[:min(len(one.Fallback), longestReason)]

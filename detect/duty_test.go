@@ -30,7 +30,7 @@ func TestWorkersOfAProcessAreToldApart(t *testing.T) {
 // TestStatusTellsWhoLooks and with what.
 func TestStatusTellsWhoLooks(t *testing.T) {
 	w, _ := startLanes(t, 2)
-	if d := w.status().Detector; d == nil || d.Name != "default" || !d.Default || !strings.HasPrefix(d.Model, "tiny@") || d.Device != "cpu" || d.Workers != 2 {
+	if d := w.status().Detector; d == nil || d.Name != "default" || !d.Default || !strings.HasPrefix(d.Model, "tiny@") || d.Device != (Config{Devices: testDevices}).device() || d.Workers != 2 {
 		t.Errorf("%+v", d)
 	}
 }

@@ -87,7 +87,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	}
 	e.health.lanes.Store(int64(e.lanes))
 	for i := range e.lanes {
-		l, err := e.openLane(cfg, i == 0, log)
+		l, err := e.openLane(&cfg, i == 0, log)
 		if err != nil {
 			e.Close()
 			return nil, err
@@ -103,9 +103,14 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	return e, nil
 }
 
-// openLane makes a lane. The first one finds out whether the network takes other shapes than its own.
-func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, error) {
-	l, err := openLane(cfg, e.spec, e.shapes, e.health)
+// openLane makes a lane. The first one finds out whether the network takes batches, and other shapes than its own.
+func (e *Engine) openLane(cfg *Config, first bool, log *slog.Logger) (*lane, error) {
+	l, err := openLane(*cfg, e.spec, e.shapes, e.health)
+	if first && errors.Is(err, errTogether) {
+		log.Warn("pictures go through the network one by one: export it with a dynamic batch", "model", e.spec.ID(), "cause", err)
+		cfg.MaxBatch = 1
+		l, err = openLane(*cfg, e.spec, e.shapes, e.health)
+	}
 	if !first || len(e.shapes) == 1 {
 		return l, err
 	}
@@ -117,7 +122,7 @@ func (e *Engine) openLane(cfg Config, first bool, log *slog.Logger) (*lane, erro
 	}
 	log.Warn("all is looked at in the model's own shape", "model", e.spec.ID(), "cause", err)
 	e.shapes = e.shapes[:1]
-	return openLane(cfg, e.spec, e.shapes, e.health)
+	return openLane(*cfg, e.spec, e.shapes, e.health)
 }
 
 // openLane makes a session and tries it, so that a model that cannot run is refused before the first frame.
@@ -128,7 +133,10 @@ func openLane(cfg Config, spec models.Spec, shapes shapes, h *health) (*lane, er
 		return nil, err
 	}
 	l := newLane(cfg, spec, shapes, session, h)
-	if err := l.try(); err != nil {
+	if err = l.try(); err == nil && !anyShape(cfg.device()) {
+		err = l.holdAgainstProcessor()
+	}
+	if err != nil {
 		l.seat.leave(nil)
 		return nil, fmt.Errorf("open model %s: %w", cfg.Model, err)
 	}

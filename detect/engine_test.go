@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -16,6 +17,9 @@ import (
 )
 
 var silent = slog.New(slog.DiscardHandler)
+
+// testDevices is what the tests run networks on: the processor, unless `make test-device` names another.
+var testDevices = strings.Fields(os.Getenv("SIGHTLINE_TEST_DEVICE"))
 
 // block is a rectangle of a colour that the tiny models know: 0 red, 1 green, 2 blue.
 type block struct{ class, x, y, w, h int }
@@ -37,9 +41,17 @@ func paint(w, h int, blocks ...block) *picture.I420 {
 	return p
 }
 
+// processorOnly passes over tests of pictures at which a run fails: a GPU reads beyond a table without an error.
+func processorOnly(t *testing.T) {
+	t.Helper()
+	if len(testDevices) > 0 {
+		t.Skip(testDevices[0], " has no runs that fail at a picture")
+	}
+}
+
 func open(t testing.TB, name string, change func(*Config)) *Engine {
 	t.Helper()
-	cfg := Config{Model: filepath.Join("testdata", name), Workers: 1}
+	cfg := Config{Model: filepath.Join("testdata", name), Workers: 1, Devices: testDevices}
 	if change != nil {
 		change(&cfg)
 	}
@@ -94,7 +106,8 @@ func TestEveryFamilyFindsBlocksWhereTheyAre(t *testing.T) {
 
 // TestBatchesAndWorkersChangeNothing: bit by bit the same, whatever goes through the network together.
 func TestBatchesAndWorkersChangeNothing(t *testing.T) {
-	p := paint(1500, 1100, block{0, 200, 150, 160, 140}, block{1, 900, 600, 200, 180}, block{2, 1200, 100, 150, 300})
+	blocks := []block{{0, 200, 150, 160, 140}, {1, 900, 600, 200, 180}, {2, 1200, 100, 150, 300}}
+	p := paint(1500, 1100, blocks...)
 	regions := bus.GridRegions(1500, 1100, 640, 0.2)
 	want := detectIn(t, open(t, "tiny.onnx", nil), p, regions...)
 	if len(want) != 3 {
@@ -104,7 +117,12 @@ func TestBatchesAndWorkersChangeNothing(t *testing.T) {
 		e := open(t, "tiny.onnx", func(cfg *Config) {
 			cfg.Workers, cfg.Threads, cfg.MaxBatch, cfg.MaxQueueDelay = c.Workers, c.Threads, c.MaxBatch, c.MaxQueueDelay
 		})
-		if got := detectIn(t, e, p, regions...); !reflect.DeepEqual(got, want) {
+		got := detectIn(t, e, p, regions...)
+		if len(testDevices) > 0 { // which sum in other orders by the size of the batch
+			holdBlocks(t, got, 2*640.0/192, blocks...)
+			continue
+		}
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%d workers of %d threads, batches of %d: %+v, want %+v", c.Workers, max(1, c.Threads), c.MaxBatch, got, want)
 		}
 	}
@@ -135,6 +153,7 @@ func TestObjectsAcrossSeamsAreOne(t *testing.T) {
 
 // TestFailedBatchTakesNobodyDown: a picture that the network cannot bear fails alone, whatever it shared a batch with.
 func TestFailedBatchTakesNobodyDown(t *testing.T) {
+	processorOnly(t)
 	e := open(t, "tiny_poison.onnx", func(c *Config) { c.MaxBatch, c.MaxQueueDelay = 8, 50*time.Millisecond })
 	good, bad := paint(192, 192, block{0, 40, 40, 60, 60}), paint(192, 192)
 	picture.DrawBox(bad, picture.Rect{W: 192, H: 192}, picture.Colour{R: 255, G: 255, B: 255}, 192)

@@ -38,6 +38,9 @@ func MeasureLayouts(ctx context.Context, cfg Config, each time.Duration, progres
 		return nil, err
 	}
 	layouts := layouts(runtime.GOMAXPROCS(0), cfg.batch(spec))
+	if !onProcessor(cfg.device()) {
+		layouts = layoutsElsewhere(cfg.batch(spec))
+	}
 	total := layoutRounds * len(layouts)
 	for turn := range total {
 		l := &layouts[turn%len(layouts)]
@@ -60,6 +63,16 @@ func layouts(processors, batch int) (all []Layout) {
 	for threads := 1; threads <= processors; threads *= 2 {
 		for _, n := range slices.Compact([]int{batch, 1}) {
 			all = append(all, Layout{Workers: processors / threads, Threads: threads, MaxBatch: n})
+		}
+	}
+	return all
+}
+
+// layoutsElsewhere are those of another device than a processor, which computes for all sessions.
+func layoutsElsewhere(batch int) (all []Layout) {
+	for _, workers := range []int{workersElsewhere, 1, 2 * workersElsewhere} {
+		for _, n := range slices.Compact([]int{batch, 1}) {
+			all = append(all, Layout{Workers: workers, Threads: 1, MaxBatch: n})
 		}
 	}
 	return all

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/cpu"
 
+	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
 )
 
@@ -44,8 +45,12 @@ func WholeNumbers() (words string, fast bool) {
 	return "", true
 }
 
-// warnOfInt8 tells who runs an int8 model on a processor that gains little by it.
+// warnOfInt8 tells who runs an int8 model where little is gained by it.
 func warnOfInt8(spec models.Spec, device string, log *slog.Logger) {
+	if d, err := onnx.ParseDevice(device); err == nil && d.Kind == onnx.CUDA && spec.Int8 {
+		log.Warn("onnxruntime computes an int8 model in float on cuda, and spends more time on rounding than on that: take the float model it was made from, or tensorrt",
+			"model", spec.ID())
+	}
 	if words, fast := WholeNumbers(); spec.Int8 && device == "cpu" && !fast {
 		log.Warn("an int8 model may be slower than float on this processor, and less accurate: compare both with `sightline model eval`, or make it again with --target avx2",
 			"model", spec.ID(), "processor", words)

@@ -12,33 +12,39 @@ import (
 
 // Binding is a network's input and outputs of fixed shapes, with their buffers. It belongs to its session's goroutine.
 type Binding struct {
-	session *ort.DynamicAdvancedSession // nil once it is closed
 	input   []float32
 	outputs [][]float32
-	// batches[n-1] binds the first n items of the buffers: so a batch that is not full costs no more than it holds.
+	most    int // items of the largest batch
+	// batches bind the first items of the buffers, the smallest number first; none once it is closed.
 	batches []batch
 	pins    runtime.Pinner // holds the buffers for the library
 }
 
+// batch is a run of so many items.
 type batch struct {
-	tensors []*ort.Tensor[float32]
+	size    int
+	copied  bool // the library copies the input when it is bound, to memory of the device: so it is bound for every run
+	input   string
+	session *ort.DynamicAdvancedSession
+	tensors []*ort.Tensor[float32] // of the input first
 	binding *ort.IoBinding
 }
 
-func newBinding(session *ort.DynamicAdvancedSession, input Tensor, outputs []Tensor) (*Binding, error) {
+// newBinding binds batches of the sizes for which there are sessions. A batch between them runs as the next larger one.
+func newBinding(sessions []sized, input Tensor, outputs []Tensor) (*Binding, error) {
 	sizes, err := bufferSizes(input, outputs)
 	if err != nil {
 		return nil, err
 	}
-	b := &Binding{session: session, input: make([]float32, sizes[0])}
+	b := &Binding{input: make([]float32, sizes[0]), most: int(input.Shape[0])}
 	b.pins.Pin(&b.input[0])
 	for _, size := range sizes[1:] {
 		output := make([]float32, size)
 		b.pins.Pin(&output[0])
 		b.outputs = append(b.outputs, output)
 	}
-	for n := int64(1); n <= input.Shape[0]; n++ {
-		if err := b.bind(input, outputs, n); err != nil {
+	for _, s := range sessions {
+		if err := b.bind(s, input, outputs); err != nil {
 			return nil, errors.Join(err, b.close())
 		}
 	}
@@ -71,15 +77,15 @@ func bufferSizes(input Tensor, outputs []Tensor) (sizes []int, err error) {
 	return sizes, nil
 }
 
-// bind prepares the run of a batch of n over the first n items of the buffers.
-func (b *Binding) bind(input Tensor, outputs []Tensor, n int64) (err error) {
-	var run batch
+// bind prepares the run of a batch over the first items of the buffers.
+func (b *Binding) bind(s sized, input Tensor, outputs []Tensor) (err error) {
+	n, run := int64(s.size), batch{size: s.size, copied: s.copied, input: input.Name, session: s.session}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, run.close())
 		}
 	}()
-	if run.binding, err = b.session.CreateIoBinding(); err != nil {
+	if run.binding, err = s.session.CreateIoBinding(); err != nil {
 		return err
 	}
 	if err = run.bind(input, n, b.input, run.binding.BindInput); err != nil {
@@ -136,18 +142,29 @@ func (b *Binding) Input() []float32 { return b.input }
 // life.
 func (b *Binding) Outputs() [][]float32 { return b.outputs }
 
-// Run computes the first n items of the batch, n from 1 to the largest.
+// Run computes the first n items of the batch, n from 1 to the largest. Where the network has a size of its own for some batches only,
+// what is behind them in the buffers is computed as well.
 func (b *Binding) Run(n int) error {
-	if b.session == nil {
+	if len(b.batches) == 0 {
 		return errors.New("run network: the session is closed")
 	}
-	if n < 1 || n > len(b.batches) {
-		return fmt.Errorf("run network: a batch of %d: must be 1 to %d", n, len(b.batches))
+	if n < 1 || n > b.most {
+		return fmt.Errorf("run network: a batch of %d: must be 1 to %d", n, b.most)
 	}
-	if err := b.session.RunWithBinding(b.batches[n-1].binding); err != nil {
+	i, _ := slices.BinarySearchFunc(b.batches, n, func(run batch, n int) int { return run.size - n })
+	if err := b.batches[i].run(); err != nil {
 		return fmt.Errorf("run network: %w", err)
 	}
 	return nil
+}
+
+func (b *batch) run() error {
+	if b.copied {
+		if err := b.binding.BindInput(b.input, b.tensors[0]); err != nil {
+			return err
+		}
+	}
+	return b.session.RunWithBinding(b.binding)
 }
 
 func (b *Binding) close() error {
@@ -155,7 +172,7 @@ func (b *Binding) close() error {
 	for _, run := range b.batches {
 		errs = append(errs, run.close())
 	}
-	b.batches, b.session = nil, nil
+	b.batches = nil
 	b.pins.Unpin()
 	return errors.Join(errs...)
 }

@@ -68,11 +68,14 @@ func (d Device) OnProcessor() bool {
 	return d.Kind == CPU || d.Kind == OpenVINO && (d.Unit == "" || strings.HasPrefix(d.Unit, "CPU"))
 }
 
+// AnyShape tells whether a session takes batches and pictures of several sizes as they come: others plan or compile the network for each.
+func (d Device) AnyShape() bool { return d.Kind == CPU }
+
 // remedies say what a device needs, beside what the library complains of.
 var remedies = map[DeviceKind]string{
 	OpenVINO: "it needs a libonnxruntime.so that was built with OpenVINO, with the libraries that came with it beside it, such as those of the wheel onnxruntime-openvino; name it by onnxruntime.library",
-	CUDA:     "it needs a libonnxruntime.so that was built with CUDA, with the libraries that came with it beside it, such as those of the release onnxruntime-linux-x64-gpu; name it by onnxruntime.library; and CUDA, cuDNN and a driver as that release wants them",
-	TensorRT: "it needs a libonnxruntime.so that was built with TensorRT, with the libraries that came with it beside it, such as those of the release onnxruntime-linux-x64-gpu; name it by onnxruntime.library; and TensorRT, CUDA, cuDNN and a driver as that release wants them",
+	CUDA:     "it needs a libonnxruntime.so that was built with CUDA, with the libraries that came with it beside it, such as those of the wheel onnxruntime-gpu; name it by onnxruntime.library; and CUDA, cuDNN (in LD_LIBRARY_PATH, where they are not installed) and a driver as that release wants them",
+	TensorRT: "it needs a libonnxruntime.so that was built with TensorRT, with the libraries that came with it beside it, such as those of the wheel onnxruntime-gpu; name it by onnxruntime.library; and TensorRT, CUDA, cuDNN (in LD_LIBRARY_PATH, where they are not installed) and a driver as that release wants them",
 }
 
 // appendTo has sessions of these options compute on the device.

@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
-
-	"github.com/sightline/sightline/models/graph"
 )
 
 // recipe says how a network becomes a session.
@@ -21,6 +19,7 @@ type recipe struct {
 	written         string // where the optimised network is written to; "": nowhere
 	plain           bool
 	anySize         bool // height and width of the input are left open
+	batch           int  // that the network is made for, whatever the file says; 0: as the file says
 	kernels         bool // our own operators are known: only in what was made here, since they trust what they are given
 }
 
@@ -39,43 +38,6 @@ func newSession(r recipe) (*ort.DynamicAdvancedSession, error) {
 		return r.open()
 	}
 	return r.freed()
-}
-
-// freed opens a network as its file has it, where it shall take any size without the sizes in it.
-func (r recipe) freed() (*ort.DynamicAdvancedSession, error) {
-	if r.anySize {
-		m, err := graph.Parse(r.model)
-		if err != nil {
-			return nil, err
-		}
-		freeSize(m)
-		if r.model, err = m.Marshal(); err != nil {
-			return nil, err
-		}
-		r.path = ""
-	}
-	return r.open()
-}
-
-// freeSize leaves height and width of the input open, and forgets what followed from them.
-func freeSize(m *graph.Model) {
-	for i, v := range m.Graph.Inputs {
-		if len(v.Shape) == 4 {
-			m.Graph.Inputs[i].Shape = []int64{v.Shape[0], v.Shape[1], -1, -1}
-		}
-	}
-	for i := range m.Graph.Outputs {
-		m.Graph.Outputs[i].Shape = nil
-	}
-	kept := map[string]graph.Value{}
-	for _, n := range m.Graph.Nodes {
-		// How many dimensions there are the library finds out again for all but this one.
-		if v := m.Graph.Values[n.Output()]; n.Op == "Stem" && n.Domain == kernelDomain && len(v.Shape) == 4 {
-			v.Shape = []int64{v.Shape[0], -1, -1, v.Shape[3]} // channels last
-			kept[v.Name] = v
-		}
-	}
-	m.Graph.Values = kept
 }
 
 // quantised tells whether a network computes in int8 where it can.

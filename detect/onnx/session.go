@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
@@ -34,8 +35,16 @@ type Options struct {
 type Session struct {
 	*Binding // of the shapes in Options
 
-	session  *ort.DynamicAdvancedSession
+	sessions []sized
 	bindings []*Binding // all
+}
+
+// sized is a session as it runs batches of one size. On processors one session runs them all. Other devices plan or compile a network for
+// each shape, which takes seconds: there each of few sizes has a session of its own, which never sees another shape.
+type sized struct {
+	size    int
+	copied  bool // see batch
+	session *ort.DynamicAdvancedSession
 }
 
 // Open loads the library, once a process, and the model. Only a model that was checked may be opened: see package models.
@@ -62,22 +71,47 @@ func (s *Session) open(o Options, device Device) error {
 	if err != nil {
 		return err
 	}
-	s.session, err = newSession(recipe{
+	r := recipe{
 		path: o.Model, model: model, inputs: []string{o.Input.Name}, outputs: names(o.Outputs), threads: o.Threads, device: device,
 		plain:   o.Plain || device.Kind != CPU, // operators of our own are for processors
 		anySize: o.AnySize,
-	})
-	if err != nil {
+	}
+	if s.sessions, err = openSizes(r, int(o.Input.Shape[0])); err != nil {
 		return err
 	}
 	s.Binding, err = s.Bind(o.Input, o.Outputs)
 	return err
 }
 
+// openSizes opens what runs batches up to the largest. What is open is given also with an error.
+func openSizes(r recipe, most int) (all []sized, err error) {
+	if r.device.AnyShape() {
+		one, err := newSession(r)
+		for n := 1; n <= most && err == nil; n++ {
+			all = append(all, sized{size: n, session: one})
+		}
+		return all, err
+	}
+	return openEach(r, slices.Compact([]int{1, most}))
+}
+
+// openEach opens a session for each size of batch.
+func openEach(r recipe, sizes []int) (all []sized, err error) {
+	for _, n := range sizes {
+		r.batch = n
+		one, err := newSession(r)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, sized{size: n, copied: true, session: one})
+	}
+	return all, nil
+}
+
 // Bind makes buffers for an input and outputs of these shapes, the first number of which is the largest batch. They live as long as the
 // session. Shapes other than those of Options want AnySize.
 func (s *Session) Bind(input Tensor, outputs []Tensor) (*Binding, error) {
-	b, err := newBinding(s.session, input, outputs)
+	b, err := newBinding(s.sessions, input, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -91,10 +125,12 @@ func (s *Session) Close() error {
 	for _, b := range s.bindings {
 		errs = append(errs, b.close())
 	}
-	if s.session != nil {
-		errs = append(errs, s.session.Destroy())
+	for i, one := range s.sessions {
+		if i == 0 || one.session != s.sessions[i-1].session {
+			errs = append(errs, one.session.Destroy())
+		}
 	}
-	s.bindings, s.session = nil, nil
+	s.bindings, s.sessions = nil, nil
 	return errors.Join(errs...)
 }
 

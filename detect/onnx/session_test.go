@@ -17,6 +17,9 @@ import (
 
 const tiny = "../testdata/tiny.onnx"
 
+// testDevice is what tests and benchmarks run networks on; "" is the processor.
+var testDevice = os.Getenv("SIGHTLINE_TEST_DEVICE")
+
 func tinyOptions(batch int64) Options {
 	return Options{
 		Model: tiny, Input: Tensor{"images", []int64{batch, 3, 192, 192}}, Outputs: []Tensor{{"output0", []int64{batch, 756, 8}}},

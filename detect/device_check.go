@@ -1,0 +1,116 @@
+package detect
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/sightline/sightline/detect/onnx"
+	"github.com/sightline/sightline/pipeline/picture"
+)
+
+// sameAnswer is how far a device's answer to a picture may be from the processor's, as a share of how far it is from the processor's answer
+// to another picture. Rounding makes a tenth to a third; a device that is given another picture than it should be makes one.
+const sameAnswer = 0.7
+
+var (
+	errOtherNumbers = errors.New("the device computes other numbers than the processor: its library, driver or options are at fault; take another device")
+	errTogether     = errors.New("pictures that go through the network together are not computed apart")
+)
+
+// holdAgainstProcessor asks the session about two pictures, one by one and as a batch, and wants what the processor answers: nothing else
+// would notice a device that answers every picture alike.
+func (l *lane) holdAgainstProcessor() error {
+	if !l.seat.steady {
+		return nil
+	}
+	known, err := l.askProcessor()
+	if err != nil {
+		return fmt.Errorf("hold device %s against the processor: %w", l.cfg.device(), err)
+	}
+	if distance(known[0], known[1]) == 0 {
+		return nil // the network tells no picture from another
+	}
+	for i := range known {
+		if err := l.holdBatch(known, i, 1, errOtherNumbers); err != nil {
+			return err
+		}
+	}
+	if l.maxBatch > 1 {
+		return l.holdBatch(known, 0, l.maxBatch, errTogether)
+	}
+	return nil
+}
+
+// holdBatch runs a batch of the two pictures in turn, the one at an offset first.
+func (l *lane) holdBatch(known [2][][]float32, offset, n int, fault error) error {
+	in := l.inputs[0]
+	for i := range n {
+		if err := l.fillCheck(in.item(i), offset+i); err != nil {
+			return err
+		}
+	}
+	if err := l.seat.run(in.Binding, n, openPatience); err != nil {
+		return err
+	}
+	for i := range n {
+		right, wrong := known[(offset+i)%2], known[(offset+i+1)%2]
+		far, other := distance(right, in.outputsOf(i)), distance(wrong, in.outputsOf(i))
+		if far > 0 && !(far < sameAnswer*other) {
+			return fmt.Errorf("device %s, picture %d of %d: %w (by %.2g; from those for another picture by %.2g)", l.cfg.device(), i+1, n, fault, far, other)
+		}
+	}
+	return nil
+}
+
+// fillCheck puts the canary's picture into an input, or, in odd places, its left half.
+func (l *lane) fillCheck(to []float32, place int) error {
+	p := canaryPicture()
+	part := picture.Rect{W: p.Width / (1 + place%2), H: p.Height}
+	if _, err := l.letterbox.Fill(to, l.spec.Width, l.spec.Height, p, part); err != nil {
+		return fmt.Errorf("prepare the picture that sessions are checked with: %w", err)
+	}
+	return nil
+}
+
+// askProcessor gives the processor's outputs for both pictures.
+func (l *lane) askProcessor() (known [2][][]float32, err error) {
+	s, err := onnx.Open(onnx.Options{
+		Library: l.cfg.Library, Model: l.spec.Path, Input: onnx.Tensor{Name: l.spec.Input, Shape: l.spec.InputShape(1)}, Outputs: outputs(l.spec, 1),
+	})
+	if err != nil {
+		return known, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	for i := range known {
+		if err := l.fillCheck(s.Input(), i); err != nil {
+			return known, err
+		}
+		if err := s.Run(1); err != nil {
+			return known, err
+		}
+		for _, out := range s.Outputs() {
+			known[i] = append(known[i], slices.Clone(out))
+		}
+	}
+	return known, nil
+}
+
+// leastNumber is what a smaller known number counts as: what is that small means nothing.
+const leastNumber = 1e-3
+
+// distance is how far outputs are from known ones: the sum of the differences as a share of the sum of the known numbers, without those
+// that are none.
+func distance(known, got [][]float32) float64 {
+	var far, size float64
+	for i := range known {
+		for k, want := range known[i] {
+			if w := math.Abs(float64(want)); w <= math.MaxFloat32 {
+				far += math.Abs(float64(got[i][k]) - float64(want))
+				size += max(w, leastNumber)
+			}
+		}
+	}
+	return far / max(size, leastNumber)
+}
