@@ -70,9 +70,12 @@ func (r recipe) open() (session *ort.DynamicAdvancedSession, err error) {
 		}
 		return err
 	}
-	if r.kernels {
+	switch {
+	case r.kernels:
 		err = kernelSessions.create(create)
-	} else {
+	case r.device.Kind == OpenVINO:
+		err = keepSignalStack(create)
+	default:
 		err = create()
 	}
 	return session, err
