@@ -16,7 +16,7 @@ def align(student, teacher):
     sum of correlations is the greatest. None stands for all."""
     if student.shape[1] == teacher.shape[1]:
         return None
-    match = _correlation(student, teacher)
+    match = _correlation(student, teacher).cpu()
     count, among = match.shape
     best = torch.zeros(count + 1, among + 1)
     best[1:, 0] = -torch.inf
@@ -27,7 +27,7 @@ def align(student, teacher):
         if i and best[i, j] != best[i, j - 1]:
             channels.append(j - 1)
             i -= 1
-    return torch.tensor(channels[::-1])
+    return torch.tensor(channels[::-1], device=student.device)
 
 
 def _correlation(a, b):

@@ -6,6 +6,7 @@ What both compute alike from the picture on stays as it is. The weights go back 
 do not change."""
 
 import argparse
+import collections
 import concurrent.futures
 import copy
 import hashlib
@@ -17,6 +18,7 @@ import time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait leave the processor to others
 
+import cv2
 import numpy
 import onnx
 import torch
@@ -71,8 +73,8 @@ class Distillation:
     def __init__(self, teacher, student, card, seen, options):
         self.teacher, self.card, self.seen, self.options = teacher, card, seen, options
         alike, self.kept = channels.common(student, teacher, seen.plain(range(min(8, len(seen)))))
-        self.student = student = Network(student.model, student.wanted, alike)
-        self.random, self.inside = (numpy.random.default_rng([options.seed, i]) for i in range(2))
+        self.student = student = Network(student.model, student.wanted, alike).to(options.device)
+        self.inside = numpy.random.default_rng([options.seed, 1])
         self.average = copy.deepcopy(student.state_dict())
         self.optimiser = optimiser.Muon(student.parameters())
 
@@ -88,7 +90,7 @@ class Distillation:
             theirs = self.teacher(batch, [*names, *self.student.given])
         ours = self.student({name: theirs[name] for name in self.student.given}, names)
         head = losses.head_loss(ours, theirs, self.card["head"], self.card["family"], len(self.card["labels"]))
-        return torch.cat([head, torch.as_tensor(losses.feature_loss(ours, theirs, kept)).reshape(1)])
+        return torch.cat([head, torch.as_tensor(losses.feature_loss(ours, theirs, kept), device=head.device).reshape(1)])
 
     def some(self):
         """A few of the tensors inside, others at every step: all at once take as long as the networks."""
@@ -100,7 +102,7 @@ class Distillation:
         if not parts.isfinite().all():
             raise Refused(f"step {number + 1}: the loss is no number any more; take a smaller --lr than {self.options.lr:g}")
         self.optimiser.zero_grad()
-        (parts * torch.tensor([1, 1, 1, self.options.features])).sum().backward()
+        (parts * parts.new_tensor([1, 1, 1, self.options.features])).sum().backward()
         self.optimiser.step(self.options.lr * self.rate(number))
         self.student.keep_zeros()
         fade = min(0.998, number / (number + 10))
@@ -110,14 +112,26 @@ class Distillation:
 
     def run(self, progress):
         """Trains, and leaves the averaged weights in the student."""
-        with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self.seen.varied, self.random, self.options.batch)
-            for number in range(self.options.steps):
-                batch = coming.result()
-                if number + 1 < self.options.steps:
-                    coming = ahead.submit(self.seen.varied, self.random, self.options.batch)
-                progress(number + 1, self.step(number, batch))
+        for number, batch in enumerate(self.batches()):
+            progress(number + 1, self.step(number, batch))
         self.student.load_state_dict(self.average)
+
+    def batches(self):
+        """A batch for every step, drawn ahead: on a GPU, which takes them faster than a thread makes them, by all threads."""
+        threads = 1 if self.options.device == "cpu" else max(1, self.options.threads - 1)
+
+        def draw(number):
+            return self.seen.varied(numpy.random.default_rng([self.options.seed, 0, number]), self.options.batch)
+
+        cv2.setNumThreads(0 if threads > 1 else -1)
+        with concurrent.futures.ThreadPoolExecutor(threads) as ahead:
+            coming = collections.deque()
+            for number in range(self.options.steps):
+                coming.append(ahead.submit(draw, number))
+                if len(coming) > threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
 
     def held(self, pictures_held):
         """The loss on pictures that training does not see."""
@@ -178,6 +192,7 @@ def arguments(argv):
     p.add_argument("--hold", type=int, default=8, help="pictures that are only measured")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--device", default="cpu", help="cpu, or cuda where PyTorch has it; with more pictures a step, such as --batch 16")
     return p.parse_args(argv)
 
 
@@ -186,6 +201,10 @@ def check(o):
         raise Refused(f"write model {o.out}: its name must end in .onnx")
     if o.steps < 0 or o.batch < 1 or o.hold < 0:
         raise Refused("--steps and --hold must be from 0 on, --batch from 1")
+    try:
+        torch.zeros(1, device=o.device)
+    except (RuntimeError, AssertionError) as fault:
+        raise Refused(f"--device {o.device}: PyTorch cannot use it ({str(fault).splitlines()[0]}); leave it out for the processor") from fault
 
 
 def main(argv=None):
@@ -194,11 +213,12 @@ def main(argv=None):
     torch.set_num_threads(max(2, o.threads))  # with one, PyTorch takes a slow path for 1x1 convolutions of small batches
     torch.manual_seed(o.seed)
     teacher, student, card = open_pair(o.dense, o.pruned)
+    teacher, student = teacher.to(o.device), student.to(o.device)
     paths = pictures.find(o.images)
     held = paths[::max(1, len(paths) // o.hold)][:o.hold] if o.hold and len(paths) > 2 * o.hold else []
-    seen = pictures.Pictures([p for p in paths if p not in set(held)], card["input"])
+    seen = pictures.Pictures([p for p in paths if p not in set(held)], card["input"], o.device)
     run = Distillation(teacher, student, card, seen, o)
-    held = pictures.Pictures(held, card["input"])
+    held = pictures.Pictures(held, card["input"], o.device)
     before = run.held(held) if len(held) else None
     if len(held):
         print(f"before: {tell(before)}", file=sys.stderr)

@@ -27,7 +27,7 @@ def decode(box, stride, anchor):
     if anchor is None:
         return torch.cat([box[:, :2] * stride, box[:, 2:].clamp(max=10).exp() * stride], 1)
     double = 2 * box.sigmoid()
-    return torch.cat([(double[:, :2] - 0.5) * stride, double[:, 2:] ** 2 * torch.tensor(anchor, dtype=box.dtype)], 1)
+    return torch.cat([(double[:, :2] - 0.5) * stride, double[:, 2:] ** 2 * box.new_tensor(anchor)], 1)
 
 
 def overlap(a, b):
@@ -54,7 +54,7 @@ def box_error(box, wanted):
 def head_loss(student, teacher, head, family, classes):
     """Objectness of all cells, classes and boxes of cells in the measure in which the teacher sees an object there; each for one
     object."""
-    parts, weights = torch.zeros(3), 0.0
+    parts, weights = 0.0, 0.0
     for ours, theirs in zip(grids(student, head, family, classes), grids(teacher, head, family, classes)):
         weight = theirs[1].sigmoid()[:, 0]
         here = weight > SEEN

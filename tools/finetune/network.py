@@ -36,7 +36,7 @@ class Network(torch.nn.Module):
         self.last_use = _last_uses(self.nodes)
         self.weights = torch.nn.ParameterDict()
         self.keys = {}  # name of an initialiser -> key of its parameter, which must hold no dot
-        self.masks = {}
+        self.masked = []  # keys of the parameters in which something was pruned
         for node in self.nodes:
             if node.op_type == "Conv":
                 for name in node.input[1:]:
@@ -72,7 +72,8 @@ class Network(torch.nn.Module):
         self.keys[stored] = f"w{len(self.keys)}"
         self.weights[self.keys[stored]] = torch.nn.Parameter(value.clone())
         if value.dim() > 1 and (value == 0).float().mean() > 0.02:
-            self.masks[self.keys[stored]] = value != 0
+            self.masked.append(self.keys[stored])
+            self.register_buffer(f"mask_{self.keys[stored]}", value != 0, persistent=False)
 
     def parameter(self, name):
         return self.weights[self.keys[self.stored[name]]] if name else None
@@ -80,8 +81,8 @@ class Network(torch.nn.Module):
     def keep_zeros(self):
         """Sets weights that were pruned back to zero; to be called after every step."""
         with torch.no_grad():
-            for key, mask in self.masks.items():
-                self.weights[key].mul_(mask)
+            for key in self.masked:
+                self.weights[key].mul_(self.get_buffer(f"mask_{key}"))
 
     def forward(self, given, wanted=None):
         """The wanted tensors (those of the construction by default) by name. given are pictures [N, C, H, W], or the tensors to
@@ -118,7 +119,7 @@ class Network(torch.nn.Module):
         state = weights or self.state_dict()
         for stored, key in self.keys.items():
             tensor = holders[stored]
-            value = state[f"weights.{key}"].detach().numpy().astype(numpy_helper.to_array(tensor).dtype)
+            value = state[f"weights.{key}"].detach().cpu().numpy().astype(numpy_helper.to_array(tensor).dtype)
             tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
         return model
 
@@ -223,7 +224,7 @@ def _conv(net, node, inputs, attributes):
     x, padding = _padded(inputs[0], attributes, 0.0)
     weight, bias = net.parameter(node.input[1]), net.parameter(node.input[2]) if len(node.input) > 2 else None
     plain = max(*weight.shape[2:], *attributes.get("strides", [1]), *padding, attributes.get("group", 1)) == 1
-    if HALF and plain and weight.requires_grad and torch.is_grad_enabled():
+    if HALF and plain and not x.is_cuda and weight.requires_grad and torch.is_grad_enabled():
         return [_Pointwise.apply(x, weight, bias)]
     return [functional.conv2d(x, weight, bias, attributes.get("strides", 1), padding, attributes.get("dilations", 1),
                               attributes.get("group", 1))]
@@ -263,7 +264,8 @@ def _split(net, node, inputs, attributes):
 
 def _binary(act):
     def run(net, node, inputs, attributes):
-        both = [x if x is not None else torch.from_numpy(net.constant(n).copy()) for x, n in zip(inputs, node.input)]
+        device = next(x.device for x in inputs if x is not None)
+        both = [x if x is not None else torch.from_numpy(net.constant(n).copy()).to(device) for x, n in zip(inputs, node.input)]
         return [act(*both)]
     return run
 

@@ -34,7 +34,7 @@ class Muon:
                 continue
             moving.mul_(self.momentum).add_(weight.grad)
             turn = orthogonal((weight.grad + self.momentum * moving).flatten(1))
-            weight.add_(turn.reshape(weight.shape), alpha=-rate * size / (turn.square().mean().sqrt().item() + 1e-12))
+            weight.sub_(turn.reshape(weight.shape) * (rate * size / (turn.square().mean().sqrt() + 1e-12)))
         for group in self.rest.param_groups:
             group["lr"] = rate * group["size"]
         self.rest.step()
@@ -49,7 +49,7 @@ def orthogonal(matrix):
     five steps of an iteration of the fifth order after Newton and Schulz."""
     a, b, c = 3.4445, -4.7750, 2.0315  # of Keller Jordan, who chose them for speed rather than exactness
     upright = matrix.shape[0] > matrix.shape[1]
-    x = ((matrix.t() if upright else matrix) / (matrix.norm() + 1e-12)).to(torch.bfloat16 if network.HALF else torch.float32)
+    x = ((matrix.t() if upright else matrix) / (matrix.norm() + 1e-12)).to(torch.bfloat16 if network.HALF or matrix.is_cuda else torch.float32)
     for _ in range(5):
         square = network.product(x, x.t())
         x = a * x + network.product(b * square + c * network.product(square, square), x)

@@ -37,11 +37,12 @@ def find(folder):
 class Pictures:
     """Gives batches [N, 3, height, width] float32 of the pictures at some paths.
 
-    place is the `input` part of a sightline card: width, height, channels, range, place, fill.
+    place is the `input` part of a sightline card: width, height, channels, range, place, fill. device is where batches lie. Several
+    threads may ask at once.
     """
 
-    def __init__(self, paths, place):
-        self.paths, self.place, self.kept, self.bytes = list(paths), place, {}, 0
+    def __init__(self, paths, place, device="cpu"):
+        self.paths, self.place, self.device, self.kept, self.bytes = list(paths), place, device, {}, 0
 
     def __len__(self):
         return len(self.paths)
@@ -141,7 +142,7 @@ class Pictures:
         return cv2.imdecode(packed, cv2.IMREAD_COLOR)
 
     def _batch(self, all_pixels):
-        batch = torch.from_numpy(numpy.stack(all_pixels)).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(numpy.stack(all_pixels)).to(self.device).permute(0, 3, 1, 2)
         if self.place["channels"] == "rgb":
             batch = batch.flip(1)
         return batch.float().contiguous() * (1 / 255 if self.place["range"] == 1 else 1.0)
