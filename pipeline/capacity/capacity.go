@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sightline/sightline/detect"
+	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
@@ -42,6 +43,7 @@ type Report struct {
 	Processor  string          `json:"processor"`
 	Processors int             `json:"processors"`
 	Model      string          `json:"model"`
+	Device     string          `json:"device"`  // that the network runs on
 	Input      string          `json:"input"`   // of the network, width x height
 	Layouts    []detect.Layout `json:"layouts"` // the fastest first
 	Videos     []Video         `json:"videos"`
@@ -65,8 +67,8 @@ type Fit struct {
 	Policy  bus.Policy `json:"policy"`
 	Looks   int        `json:"looks"`   // of one frame
 	Inputs  float64    `json:"inputs"`  // of the network's own size that are as large together as what the looks take
-	Cost    float64    `json:"cost_ms"` // of one frame, milliseconds of one thread, inference as it is with all processors at work
-	Fastest float64    `json:"fastest"` // frames a second of all processors
+	Cost    float64    `json:"cost_ms"` // of one frame, milliseconds of one thread, inference as it is with all processors at work, if there
+	Fastest float64    `json:"fastest"` // frames a second of all processors, and of the device that the network runs on
 	Cameras []int      `json:"cameras"` // for each of Rates, at Load
 }
 
@@ -85,7 +87,7 @@ func Measure(ctx context.Context, o Options) (Report, error) {
 	}
 	defer engine.Close()
 	spec := engine.Spec()
-	r.Model, r.Input = spec.ID(), fmt.Sprintf("%dx%d", spec.Width, spec.Height)
+	r.Model, r.Device, r.Input = spec.ID(), engine.Device(), fmt.Sprintf("%dx%d", spec.Width, spec.Height)
 	clips, err := clipsOf(ctx, o)
 	if err != nil {
 		return Report{}, err
@@ -97,16 +99,30 @@ func Measure(ctx context.Context, o Options) (Report, error) {
 		}
 		v.fit(o.Tiles, func(regions []bus.Region) float64 {
 			return float64(engine.Pixels(regions)) / float64(spec.Width*spec.Height)
-		}, r.infer(), r.Processors)
+		}, r.network())
 		r.Videos = append(r.Videos, v)
 		o.Progress("videos", i+1, len(clips))
 	}
 	return r, nil
 }
 
-// fit counts what fits under each policy. inputs tells how many inputs of the network's own size looks are worth, and infer what one of
-// these costs, milliseconds of one thread.
-func (v *Video) fit(t Tiles, inputs func([]bus.Region) float64, infer float64, processors int) {
+// network is what inference takes: of the processors, or of a device beside them.
+type network struct {
+	processors int
+	infer      float64 // milliseconds of one thread for a look in the network's own size
+	elsewhere  float64 // such looks a second of another device; 0: the processors compute
+}
+
+// network is that of the fastest layout.
+func (r Report) network() network {
+	if device, err := onnx.ParseDevice(r.Device); err == nil && !device.OnProcessor() && len(r.Layouts) > 0 {
+		return network{processors: r.Processors, elsewhere: r.Layouts[0].Rate}
+	}
+	return network{processors: r.Processors, infer: r.infer()}
+}
+
+// fit counts what fits under each policy. inputs tells how many inputs of the network's own size looks are worth.
+func (v *Video) fit(t Tiles, inputs func([]bus.Region) float64, n network) {
 	all := bus.PolicyGrid.Regions(v.Width, v.Height, t.Size, t.Overlap)
 	planned := len(bus.PolicyAdaptive.Regions(v.Width, v.Height, t.Size, t.Overlap))
 	whole := inputs(all[:1])
@@ -121,8 +137,11 @@ func (v *Video) fit(t Tiles, inputs func([]bus.Region) float64, infer float64, p
 	}
 	for i := range v.Fits {
 		f := &v.Fits[i]
-		f.Cost += v.Decode + float64(f.Looks)*v.Prepare + f.Inputs*infer
-		f.Fastest = 1000 * float64(processors) / f.Cost
+		f.Cost += v.Decode + float64(f.Looks)*v.Prepare + f.Inputs*n.infer
+		f.Fastest = 1000 * float64(n.processors) / f.Cost
+		if n.elsewhere > 0 {
+			f.Fastest = min(f.Fastest, n.elsewhere/f.Inputs)
+		}
 		for _, rate := range Rates {
 			f.Cameras = append(f.Cameras, int(math.Floor(Load*f.Fastest/float64(rate))))
 		}

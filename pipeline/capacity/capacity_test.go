@@ -52,7 +52,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 func TestWhatFits(t *testing.T) {
 	v := Video{Width: 3840, Height: 2160, Decode: 10, Plan: 1, Prepare: 2, Merge: 3}
 	inputs := func(r []bus.Region) float64 { return float64(len(r)-1) + 0.5 }
-	v.fit(Tiles{Size: 640, Overlap: 0.2, Budget: 5}, inputs, 8, 2)
+	v.fit(Tiles{Size: 640, Overlap: 0.2, Budget: 5}, inputs, network{processors: 2, infer: 8})
 	for i, want := range []Fit{
 		{bus.PolicyOff, 1, 0.5, 16, 125, []int{17, 8, 5, 3}},
 		{bus.PolicyAdaptive, 2, 1.5, 27, 2000.0 / 27, []int{10, 5, 3, 2}},
@@ -68,6 +68,25 @@ func TestWhatFits(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		}
+	}
+}
+
+// TestADeviceComputesBesideTheProcessors: whoever is slower says how many frames there are.
+func TestADeviceComputesBesideTheProcessors(t *testing.T) {
+	r := Report{Processors: 2, Device: "cuda", Layouts: []detect.Layout{{Workers: 2, Threads: 1, MaxBatch: 8, Rate: 500}}}
+	v := Video{Width: 3840, Height: 2160, Decode: 10, Plan: 1, Prepare: 2, Merge: 3}
+	v.fit(Tiles{Size: 640, Overlap: 0.2, Budget: 5}, func(r []bus.Region) float64 { return float64(len(r)) }, r.network())
+	if off, grid := v.Fits[0], v.Fits[3]; off.Cost != 12 || off.Fastest != 2000.0/12 || grid.Cost != 13+33*2 || grid.Fastest != 500.0/33 {
+		t.Errorf("%+v, %+v", off, grid)
+	}
+	r.Videos = []Video{v}
+	var text bytes.Buffer
+	if err := r.Write(&text); err != nil || !strings.Contains(text.String(), "infer on cuda") || strings.Contains(text.String(), "workers: auto") {
+		t.Errorf("%s, %v", text.String(), err)
+	}
+	r.Device = "cpu"
+	if n := r.network(); n.elsewhere != 0 || n.infer != 4 {
+		t.Errorf("%+v", n)
 	}
 }
 
