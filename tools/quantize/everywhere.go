@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models/graph"
 )
 
@@ -120,15 +119,6 @@ func lowOfSiLU(low float64) float64 {
 
 // reach is how far a channel goes in every picture.
 type reach struct{ lows, highs []float32 }
-
-// note adds one more picture.
-func (h *histogram) note(a onnx.Array) {
-	each := len(a.Data) / max(1, len(h.reaches))
-	for c := range h.reaches {
-		row, r := a.Data[c*each:(c+1)*each], &h.reaches[c]
-		r.lows, r.highs = append(r.lows, slices.Min(row)), append(r.highs, slices.Max(row))
-	}
-}
 
 // extents are how far channels usually go: how far the rarest pictures take them says more of how many were shown than of the network.
 func extents(channels []reach) (list []extent) {

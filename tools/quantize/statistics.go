@@ -2,7 +2,6 @@ package quantize
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -46,15 +45,28 @@ func (h *histogram) centre(bin int) float64 {
 	return h.min + (float64(bin)+0.5)*(h.max-h.min)/bins
 }
 
+// extend takes in how far values go.
 func (h *histogram) extend(values []float32) error {
+	low, high, err := rangeOf(values)
+	h.min, h.max = min(h.min, float64(low)), max(h.max, float64(high))
+	return err
+}
+
+// rangeOf gives the least and the greatest of some values, in one comparison of each and no more: all tensors of all pictures go through it.
+func rangeOf(values []float32) (low, high float32, err error) {
+	low, high = values[0], values[0]
 	for _, v := range values {
-		f := float64(v)
-		if math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("takes the value %g: the network is broken", v)
+		if v >= low && v <= high {
+			continue
 		}
-		h.min, h.max = min(h.min, f), max(h.max, f)
+		if low, high = min(low, v), max(high, v); v != v {
+			break
+		}
 	}
-	return nil
+	if far := high - low; far-far != 0 { // NaN, or infinite
+		return low, high, fmt.Errorf("takes the values %g to %g: the network is broken", low, high)
+	}
+	return low, high, nil
 }
 
 func (h *histogram) count(values []float32) {
@@ -120,8 +132,20 @@ func lookAll(out map[string]onnx.Array, stats map[string]*histogram, threads int
 
 // stretch takes in how far a tensor and its channels go in one picture.
 func (h *histogram) stretch(a onnx.Array) error {
-	h.note(a)
-	return errors.Join(h.extend(a.Data), h.eachChannel(a, (*histogram).extend))
+	rows := max(1, len(h.reaches))
+	each := len(a.Data) / rows
+	for c := range rows {
+		low, high, err := rangeOf(a.Data[c*each : (c+1)*each])
+		if err != nil {
+			return err
+		}
+		h.min, h.max = min(h.min, float64(low)), max(h.max, float64(high))
+		if len(h.reaches) > 0 {
+			r := &h.reaches[c]
+			r.lows, r.highs = append(r.lows, low), append(r.highs, high)
+		}
+	}
+	return h.eachChannel(a, (*histogram).extend)
 }
 
 // fill counts the values of one picture.
