@@ -31,6 +31,7 @@ type Config struct {
 
 	patience   time.Duration // least limit of a run; 0: leastPatience
 	checkEvery time.Duration // how often sessions are checked; 0: checkEvery
+	held       bool          // sessions on the processor are held against it too: for tests
 }
 
 // Defaults of Config.

@@ -133,7 +133,7 @@ func openLane(cfg Config, spec models.Spec, shapes shapes, h *health) (*lane, er
 		return nil, err
 	}
 	l := newLane(cfg, spec, shapes, session, h)
-	if err = l.try(); err == nil && !anyShape(cfg.device()) {
+	if err = l.try(); err == nil && (cfg.held || !anyShape(cfg.device())) {
 		err = l.holdAgainstProcessor()
 	}
 	if err != nil {
