@@ -17,7 +17,7 @@ type Config struct {
 	Library       string            // path of libonnxruntime.so; "": looked for, see onnx.FindLibrary
 	Devices       []string          // see onnx.ParseDevice; the first that can be used is; empty: cpu
 	Fallback      string            // why a device that was preferred is not used, for those who ask; see Settle
-	Workers       int               // sessions; 0: one per processor, and two on another device
+	Workers       int               // sessions; 0: one per processor, and two to four on another device
 	Threads       int               // of each session; 0: one
 	MaxBatch      int               // regions that go through the network together; 0 and 1: no batching
 	MaxQueueDelay time.Duration     // how long a batch that is not full may wait

@@ -3,7 +3,6 @@ package detect
 import (
 	"log/slog"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -52,9 +51,16 @@ func TestDevicesThatCannotBeUsedAreRefused(t *testing.T) {
 }
 
 func TestSessionsElsewhereAreFew(t *testing.T) {
-	for device, want := range map[string]int{"cpu": runtime.GOMAXPROCS(0), "openvino": runtime.GOMAXPROCS(0), "cuda": 2, "tensorrt:1": 2, "openvino:GPU": 2} {
-		if n := defaultWorkers(device); n != want {
-			t.Errorf("%s: %d sessions, want %d", device, n, want)
+	for processors, want := range map[int]int{1: 2, 2: 2, 8: 2, 12: 3, 16: 4, 64: 4} {
+		for _, device := range []string{"cuda", "tensorrt:1", "openvino:GPU"} {
+			if n := defaultWorkers(device, processors); n != want {
+				t.Errorf("%s beside %d processors: %d sessions, want %d", device, processors, n, want)
+			}
+		}
+		for _, device := range []string{"cpu", "openvino"} {
+			if n := defaultWorkers(device, processors); n != processors {
+				t.Errorf("%s: %d sessions on %d processors", device, n, processors)
+			}
 		}
 	}
 }

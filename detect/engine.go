@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -79,7 +80,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	e.device, e.fallback = cfg.device(), cfg.Fallback
 	warnOfInt8(spec, e.device, log)
 	if e.lanes = cfg.Workers; e.lanes == 0 {
-		e.lanes = defaultWorkers(e.device)
+		e.lanes = defaultWorkers(e.device, runtime.GOMAXPROCS(0))
 	}
 	e.shapes = shapesOf(spec)
 	if cfg.OneShape || !anyShape(e.device) {

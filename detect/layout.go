@@ -70,7 +70,7 @@ func layouts(processors, batch int) (all []Layout) {
 
 // layoutsElsewhere are those of another device than a processor, which computes for all sessions.
 func layoutsElsewhere(batch int) (all []Layout) {
-	for _, workers := range []int{workersElsewhere, 1, 2 * workersElsewhere} {
+	for _, workers := range []int{leastElsewhere, 1, mostElsewhere} {
 		for _, n := range slices.Compact([]int{batch, 1}) {
 			all = append(all, Layout{Workers: workers, Threads: 1, MaxBatch: n})
 		}

@@ -97,7 +97,7 @@ func (t *trials) close() {
 // candidates are the layouts to choose from, the usual one first.
 func candidates(cfg Config, spec models.Spec) []Layout {
 	if cfg.device() != string(onnx.CPU) {
-		return []Layout{{Workers: defaultWorkers(cfg.device()), Threads: 1, MaxBatch: cfg.batch(spec)}}
+		return []Layout{{Workers: defaultWorkers(cfg.device(), runtime.GOMAXPROCS(0)), Threads: 1, MaxBatch: cfg.batch(spec)}}
 	}
 	all := layouts(runtime.GOMAXPROCS(0), cfg.batch(spec))
 	for i, l := range all {

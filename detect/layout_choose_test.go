@@ -64,7 +64,7 @@ func TestALayoutIsChosenForARealNetwork(t *testing.T) {
 		t.Errorf("told to stop: %v", err)
 	}
 	cfg.Devices = []string{"cuda"}
-	if l, _, err := ChooseLayout(t.Context(), cfg); err != nil || l != (Layout{Workers: workersElsewhere, Threads: 1, MaxBatch: 4}) {
+	if l, _, err := ChooseLayout(t.Context(), cfg); err != nil || l != (Layout{Workers: defaultWorkers("cuda", runtime.GOMAXPROCS(0)), Threads: 1, MaxBatch: 4}) {
 		t.Errorf("on another device: %+v, %v", l, err)
 	}
 	cfg.Model = "nowhere.onnx"
