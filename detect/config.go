@@ -109,7 +109,7 @@ func (c Config) iou() float32 {
 
 // batch is the largest batch for a model. One that was made for single pictures stays so on processors, which gain nothing by batches.
 func (c Config) batch(spec models.Spec) int {
-	if spec.Batch == 1 && onProcessor(c.device()) {
+	if spec.Batch == 1 && OnProcessor(c.device()) {
 		return 1
 	}
 	return max(1, c.MaxBatch)

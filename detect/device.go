@@ -29,8 +29,8 @@ func anyShape(device string) bool {
 	return err == nil && d.AnyShape()
 }
 
-// onProcessor tells whether a device computes in threads of the processor.
-func onProcessor(device string) bool {
+// OnProcessor tells whether a device, by its name in a configuration, computes in threads of the processor.
+func OnProcessor(device string) bool {
 	d, err := onnx.ParseDevice(device)
 	return err == nil && d.OnProcessor()
 }
@@ -40,7 +40,7 @@ func ownShape(spec models.Spec) shapes { return shapes{{spec.Width, spec.Height}
 
 // defaultWorkers is the number of sessions on a device where nobody says one.
 func defaultWorkers(device string, processors int) int {
-	if onProcessor(device) {
+	if OnProcessor(device) {
 		return processors
 	}
 	return min(max(leastElsewhere, processors/4), mostElsewhere)

@@ -38,7 +38,7 @@ func MeasureLayouts(ctx context.Context, cfg Config, each time.Duration, progres
 		return nil, err
 	}
 	layouts := layouts(runtime.GOMAXPROCS(0), cfg.batch(spec))
-	if !onProcessor(cfg.device()) {
+	if !OnProcessor(cfg.device()) {
 		layouts = layoutsElsewhere(cfg.batch(spec))
 	}
 	total := layoutRounds * len(layouts)

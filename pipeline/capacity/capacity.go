@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sightline/sightline/detect"
-	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
@@ -115,7 +114,7 @@ type network struct {
 
 // network is that of the fastest layout.
 func (r Report) network() network {
-	if device, err := onnx.ParseDevice(r.Device); err == nil && !device.OnProcessor() && len(r.Layouts) > 0 {
+	if !detect.OnProcessor(r.Device) && len(r.Layouts) > 0 {
 		return network{processors: r.Processors, elsewhere: r.Layouts[0].Rate}
 	}
 	return network{processors: r.Processors, infer: r.infer()}
