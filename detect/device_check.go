@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-
-	"github.com/sightline/sightline/detect/onnx"
-	"github.com/sightline/sightline/pipeline/picture"
 )
 
 // sameAnswer is how far a device's answer to a picture may be from the processor's, as a share of how far it is from the processor's answer
@@ -47,7 +44,7 @@ func (l *lane) holdAgainstProcessor() error {
 func (l *lane) holdBatch(known [2][][]float32, offset, n int, fault error) error {
 	in := l.inputs[0]
 	for i := range n {
-		if err := l.fillCheck(in.item(i), offset+i); err != nil {
+		if err := l.fillCanary(in.item(i), offset+i); err != nil {
 			return err
 		}
 	}
@@ -64,27 +61,17 @@ func (l *lane) holdBatch(known [2][][]float32, offset, n int, fault error) error
 	return nil
 }
 
-// fillCheck puts the canary's picture into an input, or, in odd places, its left half.
-func (l *lane) fillCheck(to []float32, place int) error {
-	p := canaryPicture()
-	part := picture.Rect{W: p.Width / (1 + place%2), H: p.Height}
-	if _, err := l.letterbox.Fill(to, l.spec.Width, l.spec.Height, p, part); err != nil {
-		return fmt.Errorf("prepare the picture that sessions are checked with: %w", err)
-	}
-	return nil
-}
-
 // askProcessor gives the processor's outputs for both pictures.
 func (l *lane) askProcessor() (known [2][][]float32, err error) {
-	s, err := onnx.Open(onnx.Options{
-		Library: l.cfg.Library, Model: l.spec.Path, Input: onnx.Tensor{Name: l.spec.Input, Shape: l.spec.InputShape(1)}, Outputs: outputs(l.spec, 1),
-	})
+	cfg := l.cfg
+	cfg.Devices, cfg.MaxBatch = nil, 1
+	s, err := openSession(cfg, l.spec, false)
 	if err != nil {
 		return known, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for i := range known {
-		if err := l.fillCheck(s.Input(), i); err != nil {
+		if err := l.fillCanary(s.Input(), i); err != nil {
 			return known, err
 		}
 		if err := s.Run(1); err != nil {

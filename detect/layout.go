@@ -37,9 +37,9 @@ func MeasureLayouts(ctx context.Context, cfg Config, each time.Duration, progres
 	if cfg, err = Settle(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
-	layouts := layouts(runtime.GOMAXPROCS(0), cfg.batch(spec))
-	if !OnProcessor(cfg.device()) {
-		layouts = layoutsElsewhere(cfg.batch(spec))
+	layouts := layoutsElsewhere(cfg.batch(spec))
+	if OnProcessor(cfg.device()) {
+		layouts = layoutsOfProcessors(runtime.GOMAXPROCS(0), cfg.batch(spec))
 	}
 	total := layoutRounds * len(layouts)
 	for turn := range total {
@@ -57,9 +57,9 @@ func MeasureLayouts(ctx context.Context, cfg Config, each time.Duration, progres
 	return layouts, nil
 }
 
-// layouts are those that use all processors: more sessions of fewer threads and the other way round, with and without batches. The first
+// layoutsOfProcessors are those that use all processors: more sessions of fewer threads and the other way round, with and without batches. The first
 // one is what an engine has that was told nothing.
-func layouts(processors, batch int) (all []Layout) {
+func layoutsOfProcessors(processors, batch int) (all []Layout) {
 	for threads := 1; threads <= processors; threads *= 2 {
 		for _, n := range slices.Compact([]int{batch, 1}) {
 			all = append(all, Layout{Workers: processors / threads, Threads: threads, MaxBatch: n})

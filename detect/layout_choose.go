@@ -99,7 +99,7 @@ func candidates(cfg Config, spec models.Spec) []Layout {
 	if cfg.device() != string(onnx.CPU) {
 		return []Layout{{Workers: defaultWorkers(cfg.device(), runtime.GOMAXPROCS(0)), Threads: 1, MaxBatch: cfg.batch(spec)}}
 	}
-	all := layouts(runtime.GOMAXPROCS(0), cfg.batch(spec))
+	all := layoutsOfProcessors(runtime.GOMAXPROCS(0), cfg.batch(spec))
 	for i, l := range all {
 		if l.Threads > mostThreads {
 			return all[:i]

@@ -61,13 +61,21 @@ func (l *lane) try() error {
 
 // askCanary runs the session on the canary's picture alone.
 func (l *lane) askCanary(within time.Duration) error {
-	p := canaryPicture()
-	whole := picture.Rect{W: p.Width, H: p.Height}
 	in := l.inputs[0]
-	if _, err := l.letterbox.Fill(in.item(0), in.shape.width, in.shape.height, p, whole); err != nil {
-		return fmt.Errorf("prepare the picture that sessions are checked with: %w", err)
+	if err := l.fillCanary(in.item(0), 0); err != nil {
+		return err
 	}
 	return l.seat.run(in.Binding, 1, within)
+}
+
+// fillCanary puts the canary's picture into an input of the model's own shape, or, in odd places of a batch, its left half.
+func (l *lane) fillCanary(to []float32, place int) error {
+	p := canaryPicture()
+	part := picture.Rect{W: p.Width / (1 + place%2), H: p.Height}
+	if _, err := l.letterbox.Fill(to, l.spec.Width, l.spec.Height, p, part); err != nil {
+		return fmt.Errorf("prepare the picture that sessions are checked with: %w", err)
+	}
+	return nil
 }
 
 // patience is how long a run of an input may take.

@@ -66,7 +66,7 @@ type Fit struct {
 	Policy  bus.Policy `json:"policy"`
 	Looks   int        `json:"looks"`   // of one frame
 	Inputs  float64    `json:"inputs"`  // of the network's own size that are as large together as what the looks take
-	Cost    float64    `json:"cost_ms"` // of one frame, milliseconds of one thread, inference as it is with all processors at work, if there
+	Cost    float64    `json:"cost_ms"` // of one frame, milliseconds of one thread, with inference where the processors compute it
 	Fastest float64    `json:"fastest"` // frames a second of all processors, and of the device that the network runs on
 	Cameras []int      `json:"cameras"` // for each of Rates, at Load
 }
@@ -108,16 +108,20 @@ func Measure(ctx context.Context, o Options) (Report, error) {
 // network is what inference takes: of the processors, or of a device beside them.
 type network struct {
 	processors int
-	infer      float64 // milliseconds of one thread for a look in the network's own size
-	elsewhere  float64 // such looks a second of another device; 0: the processors compute
+	elsewhere  bool    // another device computes
+	infer      float64 // milliseconds for a look in the network's own size: of one thread, or of that device
 }
 
 // network is that of the fastest layout.
 func (r Report) network() network {
-	if !detect.OnProcessor(r.Device) && len(r.Layouts) > 0 {
-		return network{processors: r.Processors, elsewhere: r.Layouts[0].Rate}
+	n := network{processors: r.Processors, elsewhere: !detect.OnProcessor(r.Device)}
+	if len(r.Layouts) == 0 || r.Layouts[0].Rate <= 0 {
+		return n
 	}
-	return network{processors: r.Processors, infer: r.infer()}
+	if n.infer = 1000 / r.Layouts[0].Rate; !n.elsewhere {
+		n.infer *= float64(r.Processors)
+	}
+	return n
 }
 
 // fit counts what fits under each policy. inputs tells how many inputs of the network's own size looks are worth.
@@ -136,10 +140,13 @@ func (v *Video) fit(t Tiles, inputs func([]bus.Region) float64, n network) {
 	}
 	for i := range v.Fits {
 		f := &v.Fits[i]
-		f.Cost += v.Decode + float64(f.Looks)*v.Prepare + f.Inputs*n.infer
+		f.Cost += v.Decode + float64(f.Looks)*v.Prepare
+		if !n.elsewhere {
+			f.Cost += f.Inputs * n.infer
+		}
 		f.Fastest = 1000 * float64(n.processors) / f.Cost
-		if n.elsewhere > 0 {
-			f.Fastest = min(f.Fastest, n.elsewhere/f.Inputs)
+		if n.elsewhere {
+			f.Fastest = min(f.Fastest, 1000/(f.Inputs*n.infer))
 		}
 		for _, rate := range Rates {
 			f.Cameras = append(f.Cameras, int(math.Floor(Load*f.Fastest/float64(rate))))

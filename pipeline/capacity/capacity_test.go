@@ -85,7 +85,7 @@ func TestADeviceComputesBesideTheProcessors(t *testing.T) {
 		t.Errorf("%s, %v", text.String(), err)
 	}
 	r.Device = "cpu"
-	if n := r.network(); n.elsewhere != 0 || n.infer != 4 {
+	if n := r.network(); n.elsewhere || n.infer != 4 {
 		t.Errorf("%+v", n)
 	}
 }

@@ -16,15 +16,20 @@ func (r Report) Write(to io.Writer) error {
 	if processor == "" {
 		processor = "processor unknown"
 	}
+	network := r.network()
+	inferring, chosen := "infer with all processors at work", " (workers: auto, the default, takes them where they are clearly faster than one session a processor)"
+	if network.elsewhere {
+		inferring, chosen = "infer on "+r.Device+" with all its sessions at work", ""
+	}
 	fmt.Fprintf(&text, "%s, %d processors; %s, input %s, on %s\n\n", processor, r.Processors, r.Model, r.Input, r.Device)
 	table(&text, "sessions\tthreads\tbatch\tlooks/s\t", len(r.Layouts), func(w io.Writer, i int) {
 		l := r.Layouts[i]
 		fmt.Fprintf(w, "%d\t%d\t%d\t%.1f\t\n", l.Workers, l.Threads, l.MaxBatch, l.Rate)
 	})
-	fmt.Fprintf(&text, "\nMilliseconds of one thread for a frame; prepare and infer for one look, %s:\n\n", r.inferring())
+	fmt.Fprintf(&text, "\nMilliseconds of one thread for a frame; prepare and infer for one look, %s:\n\n", inferring)
 	table(&text, "video\tsize\tdecode\tmotion\tprepare\tinfer\tmerge\tannotated video\t", len(r.Videos), func(w io.Writer, i int) {
 		v := r.Videos[i]
-		fmt.Fprintf(w, "%s\t%dx%d\t%.1f\t%.2f\t%.2f\t%.1f\t%.2f\t%.1f\t\n", v.Name, v.Width, v.Height, v.Decode, v.Plan, v.Prepare, r.inferShown(), v.Merge, v.Picture)
+		fmt.Fprintf(w, "%s\t%dx%d\t%.1f\t%.2f\t%.2f\t%.1f\t%.2f\t%.1f\t\n", v.Name, v.Width, v.Height, v.Decode, v.Plan, v.Prepare, network.infer, v.Merge, v.Picture)
 	})
 	fmt.Fprintf(&text, "\nCameras that fill %.0f %% of what computes, by frames a second. adaptive: where nothing moves, and with all its budget:\n\n", 100*Load)
 	head := "size\ttiles\tlooks\tms\tframes/s\t"
@@ -32,10 +37,8 @@ func (r Report) Write(to io.Writer) error {
 		head += fmt.Sprintf("at %d\t", rate)
 	}
 	table(&text, head, len(r.Videos), func(w io.Writer, i int) { r.Videos[i].writeFits(w) })
-	if len(r.Layouts) > 0 && r.network().elsewhere > 0 {
-		fmt.Fprintf(&text, "\nBest settings: %s\n", settings(r.Layouts[0]))
-	} else if len(r.Layouts) > 0 {
-		fmt.Fprintf(&text, "\nBest settings: %s (workers: auto, the default, takes them where they are clearly faster than one session a processor)\n", settings(r.Layouts[0]))
+	if len(r.Layouts) > 0 {
+		fmt.Fprintf(&text, "\nBest settings: %s%s\n", settings(r.Layouts[0]), chosen)
 	}
 	_, err := io.WriteString(to, text.String())
 	return err
@@ -49,29 +52,6 @@ func (v Video) writeFits(w io.Writer) {
 		}
 		fmt.Fprintln(w)
 	}
-}
-
-// infer is what one look costs in the network in the fastest layout, milliseconds of one thread.
-func (r Report) infer() float64 {
-	if len(r.Layouts) == 0 || r.Layouts[0].Rate <= 0 {
-		return 0
-	}
-	return 1000 * float64(r.Processors) / r.Layouts[0].Rate
-}
-
-// inferring says what inferShown is.
-func (r Report) inferring() string {
-	if r.network().elsewhere > 0 {
-		return "infer on " + r.Device + " with all its sessions at work"
-	}
-	return "infer with all processors at work"
-}
-
-func (r Report) inferShown() float64 {
-	if n := r.network(); n.elsewhere > 0 {
-		return 1000 / n.elsewhere
-	}
-	return r.infer()
 }
 
 func settings(l detect.Layout) string {

@@ -45,15 +45,8 @@ func (h *histogram) centre(bin int) float64 {
 	return h.min + (float64(bin)+0.5)*(h.max-h.min)/bins
 }
 
-// extend takes in how far values go.
-func (h *histogram) extend(values []float32) error {
-	low, high, err := rangeOf(values)
-	h.min, h.max = min(h.min, float64(low)), max(h.max, float64(high))
-	return err
-}
-
-// rangeOf gives the least and the greatest of some values, in one comparison of each and no more: all tensors of all pictures go through it.
-func rangeOf(values []float32) (low, high float32, err error) {
+// extend takes in how far values go, and tells it: in as few comparisons as can be, since all tensors of all pictures go through it.
+func (h *histogram) extend(values []float32) (low, high float32, err error) {
 	low, high = values[0], values[0]
 	for _, v := range values {
 		if v >= low && v <= high {
@@ -66,6 +59,7 @@ func rangeOf(values []float32) (low, high float32, err error) {
 	if far := high - low; far-far != 0 { // NaN, or infinite
 		return low, high, fmt.Errorf("takes the values %g to %g: the network is broken", low, high)
 	}
+	h.min, h.max = min(h.min, float64(low)), max(h.max, float64(high))
 	return low, high, nil
 }
 
@@ -135,17 +129,19 @@ func (h *histogram) stretch(a onnx.Array) error {
 	rows := max(1, len(h.reaches))
 	each := len(a.Data) / rows
 	for c := range rows {
-		low, high, err := rangeOf(a.Data[c*each : (c+1)*each])
+		low, high, err := h.extend(a.Data[c*each : (c+1)*each])
 		if err != nil {
 			return err
 		}
-		h.min, h.max = min(h.min, float64(low)), max(h.max, float64(high))
 		if len(h.reaches) > 0 {
 			r := &h.reaches[c]
 			r.lows, r.highs = append(r.lows, low), append(r.highs, high)
 		}
 	}
-	return h.eachChannel(a, (*histogram).extend)
+	return h.eachChannel(a, func(of *histogram, values []float32) error {
+		_, _, err := of.extend(values)
+		return err
+	})
 }
 
 // fill counts the values of one picture.
