@@ -12,13 +12,13 @@ import (
 // pixels, whole pages each. Readers map the table for writing, since they count themselves there, and the pixels for
 // reading only.
 const (
-	ringMagic    = "SLRING01"
+	ringMagic    = "SLRING02"
 	ringPage     = 4096
-	ringEntry    = 64 // a line of cache a slot, so that readers of different slots do not meet
-	strideAlign  = 64 // bytes; lets rows be read by whole vectors
-	slotPadding  = 64 // bytes behind the last plane, for code that reads whole vectors
-	wordState    = 0  // generation<<16 | readers; an odd generation is not readable
-	wordFormat   = 1  // matrix | full range<<8
+	ringEntry    = 64  // a line of cache a slot, so that readers of different slots do not meet
+	strideAlign  = 128 // bytes; lets rows of every plane be read by whole vectors
+	slotPadding  = 128 // bytes behind the last plane, for code that reads whole vectors
+	wordState    = 0   // generation<<16 | readers; an odd generation is not readable
+	wordFormat   = 1   // matrix | full range<<8
 	formatFull   = 1 << 8
 	headerFields = 3
 )
@@ -29,12 +29,18 @@ type geometry struct{ slots, width, height int }
 func (g geometry) strideY() int   { return roundUp(g.width, strideAlign) }
 func (g geometry) strideC() int   { return g.strideY() / 2 }
 func (g geometry) heightC() int   { return (g.height + 1) / 2 }
+func (g geometry) roomY() int     { return g.strideY() * decoderRows(g.height) }
+func (g geometry) roomC() int     { return g.strideC() * decoderRows(g.height) / 2 }
 func (g geometry) tableSize() int { return roundUp((g.slots+1)*ringEntry, ringPage) }
 func (g geometry) fileSize() int  { return g.tableSize() + g.slots*g.slotSize() }
 
 func (g geometry) slotSize() int {
-	return roundUp(g.strideY()*g.height+2*g.strideC()*g.heightC()+slotPadding, ringPage)
+	return roundUp(g.roomY()+2*g.roomC()+slotPadding, ringPage)
 }
+
+// decoderRows is how many rows of luma libavcodec wants for a picture that it decodes, which it does in whole blocks (see
+// avcodec_align_dimensions2): so pictures can be decoded where readers find them.
+func decoderRows(height int) int { return roundUp(height, 32) + 4 }
 
 func (g geometry) validate() error {
 	if g.slots < 1 || g.slots > maxSlots {
@@ -81,9 +87,9 @@ func (m *mapping) point(p *Planes, slot int) {
 	sizeY, sizeC := m.strideY()*m.height, m.strideC()*m.heightC()
 	data := m.pixels[slot*m.slotSize():]
 	p.Width, p.Height, p.StrideY, p.StrideC = m.width, m.height, m.strideY(), m.strideC()
-	p.Y, data = data[:sizeY:sizeY], data[sizeY:]
-	p.U, data = data[:sizeC:sizeC], data[sizeC:]
-	p.V = data[:sizeC:sizeC]
+	p.Y, data = data[:sizeY:m.roomY()], data[m.roomY():]
+	p.U, data = data[:sizeC:m.roomC()], data[m.roomC():]
+	p.V = data[:sizeC:m.roomC()]
 }
 
 func (m *mapping) writeHeader() {

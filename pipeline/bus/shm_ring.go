@@ -18,7 +18,8 @@ var ErrStale = errors.New("the slot was used again or its ring is gone")
 const Lease = 3 * time.Second
 
 // Planes are the pixels of one frame in shared memory, I420 as in picture.I420: chroma planes are (Width+1)/2 by
-// (Height+1)/2, strides are bytes. Who gave them out says how long they are valid.
+// (Height+1)/2, strides are bytes. Capacities reach over the rows below the picture that decoders want room for. Who gave
+// them out says how long they are valid.
 type Planes struct {
 	Width, Height    int
 	Y, U, V          []byte
@@ -39,7 +40,7 @@ type Ring struct {
 	m     *mapping
 	slots []Slot
 	turn  uint64 // counts commits and aborts
-	open  int    // slots acquired and not yet committed or aborted
+	open  int    // slots being written, and slots kept
 	done  bool
 	lease time.Duration
 }
@@ -50,6 +51,7 @@ type Slot struct {
 	index    int
 	gen      uint64
 	writing  bool
+	kept     bool
 	turn     uint64    // when it was last committed or aborted: the oldest is used again first
 	deadline time.Time // of its readers; kept by the owner alone, so no reader can move it
 	planes   Planes
@@ -112,7 +114,7 @@ func (r *Ring) take(may func(s *Slot, readers uint64) bool) *Slot {
 		for i := range r.slots {
 			s := &r.slots[i]
 			now := r.m.word(i, wordState).Load()
-			if !s.writing && (oldest == nil || s.turn < oldest.turn) && may(s, now&readersMask) {
+			if !s.writing && !s.kept && (oldest == nil || s.turn < oldest.turn) && may(s, now&readersMask) {
 				oldest, state = s, now
 			}
 		}
@@ -160,11 +162,37 @@ func (s *Slot) Abort() {
 	}
 }
 
+// Keep lets the writer go on reading a slot that it has acquired, such as a decoder that refers to it: until Release
+// nobody gets it to write into, committed or not.
+func (s *Slot) Keep() {
+	s.ring.mu.Lock()
+	defer s.ring.mu.Unlock()
+	if s.writing && !s.kept {
+		s.kept = true
+		s.ring.open++
+	}
+}
+
+// Release ends Keep.
+func (s *Slot) Release() {
+	s.ring.mu.Lock()
+	defer s.ring.mu.Unlock()
+	if s.kept {
+		s.kept = false
+		s.ring.shut()
+	}
+}
+
 // leave ends the writing of a slot; the mutex is held.
 func (r *Ring) leave(s *Slot) {
 	s.writing = false
 	r.turn++
 	s.turn = r.turn
+	r.shut()
+}
+
+// shut counts that a slot is written or kept no more; the mutex is held.
+func (r *Ring) shut() {
 	r.open--
 	if r.done && r.open == 0 {
 		r.m.unmap()
@@ -172,7 +200,7 @@ func (r *Ring) leave(s *Slot) {
 }
 
 // Close removes the ring's name at once; readers keep what they have open. The memory goes when the last slot that is
-// being written was committed or aborted, and the last reader released.
+// being written was committed or aborted, the last that is kept released, and the last reader gone.
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

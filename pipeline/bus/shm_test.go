@@ -124,6 +124,58 @@ func TestReadersHoldTheirSlot(t *testing.T) {
 	b.Release()
 }
 
+// TestKeptSlotIsNotWrittenAgain, while readers come and go, until its writer needs it no more.
+func TestKeptSlotIsNotWrittenAgain(t *testing.T) {
+	ring, mapper := newRing(t, 2, 16, 16), newMapper(t)
+	slot := mustAcquire(t, ring)
+	slot.Keep()
+	slot.Keep()
+	slot.Planes().Y[0] = 7
+	ref := slot.Commit()
+	for i := range 5 {
+		commit(t, ring, byte(i))
+	}
+	view := mustOpen(t, mapper, ref)
+	if view.Planes().Y[0] != 7 {
+		t.Error("a kept slot was written again")
+	}
+	view.Release()
+	slot.Release()
+	slot.Release()
+	commit(t, ring, 8)
+	commit(t, ring, 9)
+	if _, err := mapper.Open(ref); !errors.Is(err, ErrStale) {
+		t.Errorf("after its release: %v", err)
+	}
+}
+
+// TestClosedRingKeepsItsMemory for a writer that still reads a slot.
+func TestClosedRingKeepsItsMemory(t *testing.T) {
+	ring := newRing(t, 2, 16, 16)
+	slot := mustAcquire(t, ring)
+	slot.Keep()
+	slot.Planes().Y[0] = 7
+	slot.Commit()
+	if err := ring.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if slot.Planes().Y[0] != 7 { // a fault where the memory is gone
+		t.Error("the slot was touched")
+	}
+	slot.Release()
+	if ring.m.pixels != nil {
+		t.Error("the memory is still mapped")
+	}
+}
+
+// TestPlanesHaveRoomForWholeBlocks below the picture, where decoders write.
+func TestPlanesHaveRoomForWholeBlocks(t *testing.T) {
+	p := mustAcquire(t, newRing(t, 2, 1918, 1080)).Planes()
+	if cap(p.Y) < 1090*p.StrideY || cap(p.U) < 545*p.StrideC || cap(p.V) < 545*p.StrideC || p.StrideC%64 != 0 {
+		t.Errorf("%d, %d and %d bytes with strides of %d and %d", cap(p.Y), cap(p.U), cap(p.V), p.StrideY, p.StrideC)
+	}
+}
+
 func TestAbortedSlotIsNeverRead(t *testing.T) {
 	ring, mapper := newRing(t, 1, 16, 16), newMapper(t)
 	ref := commit(t, ring, 1)
