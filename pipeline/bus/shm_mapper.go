@@ -3,10 +3,8 @@ package bus
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -23,12 +21,11 @@ type Mapper struct {
 	closed bool
 }
 
-// mappedRing is a ring that this process reads. The mapper's mutex protects it.
+// mappedRing is a ring that a mapper reads. The mapper's mutex protects it.
 type mappedRing struct {
-	m     *mapping
-	fd    int
+	*openedRing
 	views int
-	gone  bool // the mapper forgot it: the last view unmaps
+	gone  bool // the mapper forgot it: the last view gives it back
 }
 
 // View is a reader's hold on one frame. It belongs to one goroutine; its planes must not be touched after Release.
@@ -78,10 +75,11 @@ func (m *Mapper) hold(name string) (*mappedRing, error) {
 	m.sweep()
 	ring := m.rings[name]
 	if ring == nil {
-		var err error
-		if ring, err = openRing(filepath.Join(m.dir, name)); err != nil {
+		opened, err := openRing(filepath.Join(m.dir, name))
+		if err != nil {
 			return nil, err
 		}
+		ring = &mappedRing{openedRing: opened}
 		m.rings[name] = ring
 	}
 	ring.views++
@@ -102,8 +100,7 @@ func (m *Mapper) sweep() {
 	}
 	m.swept = time.Now()
 	for name, ring := range m.rings {
-		var st syscall.Stat_t
-		if syscall.Fstat(ring.fd, &st) != nil || st.Nlink == 0 {
+		if ring.unlinked() {
 			delete(m.rings, name)
 			ring.gone = true
 			ring.tidy()
@@ -124,12 +121,11 @@ func (m *Mapper) Close() error {
 	return nil
 }
 
-// tidy unmaps a forgotten ring that nobody reads.
+// tidy gives a forgotten ring back that nobody reads.
 func (r *mappedRing) tidy() {
-	if r.gone && r.views == 0 && r.m != nil {
-		r.m.unmap()
-		r.m = nil
-		_ = syscall.Close(r.fd)
+	if r.gone && r.views == 0 && r.openedRing != nil {
+		r.openedRing.giveBack()
+		r.openedRing = nil
 	}
 }
 
@@ -179,41 +175,4 @@ func (v *View) Release() {
 	ring := v.ring
 	v.ring, v.planes = nil, Planes{}
 	v.mapper.leave(ring)
-}
-
-// openRing maps a ring's file after checking that it is one: a plain file of the user in its name, of the size that its
-// header asks for.
-func openRing(path string) (*mappedRing, error) {
-	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ENOENT) {
-		return nil, ErrStale
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	m, err := mapChecked(fd)
-	if err != nil {
-		_ = syscall.Close(fd)
-		return nil, fmt.Errorf("ring %s: %w", path, err)
-	}
-	return &mappedRing{m: m, fd: fd}, nil
-}
-
-func mapChecked(fd int) (*mapping, error) {
-	var st syscall.Stat_t
-	if err := syscall.Fstat(fd, &st); err != nil {
-		return nil, err
-	}
-	if st.Mode&syscall.S_IFMT != syscall.S_IFREG || st.Mode&0o077 != 0 {
-		return nil, errors.New("must be a plain file that its owner alone may use")
-	}
-	head := make([]byte, ringEntry)
-	if n, err := syscall.Pread(fd, head, 0); err != nil || n < len(head) {
-		return nil, errors.Join(errors.New("the file is too short"), err)
-	}
-	g, err := readHeader(head, st.Size)
-	if err != nil {
-		return nil, err
-	}
-	return mapRing(fd, g, syscall.PROT_READ)
 }

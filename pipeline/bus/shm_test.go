@@ -247,10 +247,32 @@ func TestRingGoes(t *testing.T) {
 	if !view.Valid() || view.Planes().Y[5] != 9 {
 		t.Error("a view that was open lost its frame")
 	}
-	mapping := view.ring
+	mapping := view.ring.m
 	view.Release()
-	if mapping.m != nil {
+	if mapping.pixels != nil {
 		t.Error("the last release did not unmap")
+	}
+}
+
+// TestMappersOfAProcessShareAMapping, until the last of them is closed.
+func TestMappersOfAProcessShareAMapping(t *testing.T) {
+	ring, one, two := newRing(t, 2, 16, 16), NewMapper(), NewMapper()
+	ref := commit(t, ring, 9)
+	a, b := mustOpen(t, one, ref), mustOpen(t, two, ref)
+	if &a.Planes().Y[0] != &b.Planes().Y[0] {
+		t.Error("they look at two mappings")
+	}
+	mapping := a.ring.m
+	a.Release()
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b.Planes().Y[0] != 9 || !b.Valid() {
+		t.Error("the other's frame is gone")
+	}
+	b.Release()
+	if err := two.Close(); err != nil || mapping.pixels != nil {
+		t.Errorf("after both are closed: %v, still mapped: %v", err, mapping.pixels != nil)
 	}
 }
 
