@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sightline/sightline/ingest/decode"
 	"github.com/sightline/sightline/pipeline/bus"
 	"github.com/sightline/sightline/pipeline/picture"
 )
@@ -14,7 +15,7 @@ import (
 const (
 	mostSlots  = 8
 	leastSlots = 4
-	// A camera's slots together stay below this, so that a 4K camera with its decoder stays below 150 MB.
+	// A camera's slots together stay below this, without those of its decoder.
 	ringBytes = 56 << 20
 )
 
@@ -46,11 +47,11 @@ func newPublisher(cfg CameraConfig, conn *bus.Conn, log *slog.Logger) *publisher
 	return &publisher{cfg: cfg, conn: conn, log: log, shm: shm, plan: newPlanner(cfg.Tiles)}
 }
 
-// target returns planes to write a picture of this size into, valid until publish or abort. It returns bus.ErrRingFull when
-// readers hold every slot.
-func (p *publisher) target(width, height int) (*picture.I420, error) {
+// target returns planes to write a picture of this size into, valid until publish or abort. kept is how many slots the decoder needs
+// on top. It returns bus.ErrRingFull when readers hold every slot.
+func (p *publisher) target(width, height, kept int) (*picture.I420, error) {
 	if width != p.width || height != p.height {
-		if err := p.resize(width, height); err != nil {
+		if err := p.resize(width, height, kept); err != nil {
 			return nil, err
 		}
 	}
@@ -61,22 +62,23 @@ func (p *publisher) target(width, height int) (*picture.I420, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.slot = slot
-	planes := slot.Planes()
-	p.view = picture.I420{
-		Width: planes.Width, Height: planes.Height, Y: planes.Y, U: planes.U, V: planes.V,
-		StrideY: planes.StrideY, StrideC: planes.StrideC,
-	}
+	p.slot, p.view = slot, viewOf(slot)
 	return &p.view, nil
 }
 
+// adopt makes a slot of the ring the target, whose picture is there already.
+func (p *publisher) adopt(slot *bus.Slot, is decode.Picture) {
+	p.slot, p.view = slot, viewOf(slot)
+	p.view.Matrix, p.view.FullRange = is.Matrix, is.FullRange
+}
+
 // resize plans and takes memory for pictures of another size.
-func (p *publisher) resize(width, height int) error {
+func (p *publisher) resize(width, height, kept int) error {
 	p.closeRing()
 	p.width, p.height = 0, 0
 	p.plan.resize(width, height)
 	if p.shm {
-		ring, err := bus.NewRing(p.cfg.Name, slotsFor(width, height), width, height)
+		ring, err := bus.NewRing(p.cfg.Name, slotsFor(width, height)+kept, width, height)
 		switch {
 		case err == nil:
 			p.ring = ring

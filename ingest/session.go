@@ -27,6 +27,7 @@ type session struct {
 	clock    fileClock
 	shed     shedder
 	out      *publisher
+	loan     loan     // to the decoder
 	answers  *answers // of a file that is played fast, else nil
 	unfollow func()   // of a plan that follows what is found, else nil
 	timer    *time.Timer
@@ -67,9 +68,7 @@ func newSession(c *Camera) (*session, error) {
 }
 
 func (s *session) close() {
-	if s.decoder != nil {
-		s.decoder.Close()
-	}
+	s.closeDecoder()
 	if s.answers != nil {
 		s.answers.close()
 	}
@@ -135,6 +134,8 @@ func (s *session) take(ctx context.Context, u *Unit) error {
 		s.decoder.Lost()
 		s.drop(1, droppedLost)
 	}
+	s.loan.use(s.decoder, s.out.ring)
+	s.loan.refill(s.decoder)
 	ticket, start := s.flight.board(u), time.Now()
 	var err error
 	if u.hidden {
@@ -156,8 +157,7 @@ func (s *session) reopen(ctx context.Context, format *decode.Parameters) error {
 	}
 	if s.decoder != nil {
 		s.camera.log.Info("camera's format changed", "from", s.format.Codec, "to", format.Codec)
-		s.decoder.Close()
-		s.decoder = nil
+		s.closeDecoder()
 	}
 	decoder, err := decode.Open(format, s.camera.cfg.Threads)
 	if err != nil {
@@ -166,6 +166,15 @@ func (s *session) reopen(ctx context.Context, format *decode.Parameters) error {
 	s.decoder, s.format, s.seen.damaged = decoder, format, 0
 	s.camera.report.codec(format.Codec)
 	return nil
+}
+
+func (s *session) closeDecoder() {
+	if s.decoder == nil {
+		return
+	}
+	s.decoder.Close()
+	s.decoder = nil
+	s.loan.end()
 }
 
 // drain publishes what the decoder holds back, and readies it for another start.
@@ -224,7 +233,7 @@ func (s *session) picture(ctx context.Context, p decode.Picture) error {
 		s.decoding = 0
 		return nil
 	}
-	target, err := s.out.target(p.Width, p.Height)
+	err := s.fill(p)
 	if errors.Is(err, bus.ErrRingFull) {
 		s.drop(1, droppedRingFull)
 		s.decoding = 0
@@ -233,17 +242,31 @@ func (s *session) picture(ctx context.Context, p decode.Picture) error {
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	if err := s.decoder.CopyTo(target); err != nil {
-		s.out.abort()
-		return err
-	}
-	s.frame.Decode, s.decoding = s.decoding+time.Since(start), 0
+	s.frame.Decode, s.decoding = s.decoding, 0
 	if err := s.pace(ctx); err != nil {
 		s.out.abort()
 		return err
 	}
 	return s.publish(ctx, p)
+}
+
+// fill brings the picture into the publisher's target, unless it was decoded there.
+func (s *session) fill(p decode.Picture) error {
+	if slot := s.loan.slot(p); slot != nil {
+		s.out.adopt(slot, p)
+		return nil
+	}
+	target, err := s.out.target(p.Width, p.Height, slotsKept(s.decoder))
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := s.decoder.CopyTo(target); err != nil {
+		s.out.abort()
+		return err
+	}
+	s.decoding += time.Since(start)
+	return nil
 }
 
 // stamp sets the frame's times. They never run backwards in a session.

@@ -4,14 +4,6 @@
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 
-// Refuses a picture that is too large before memory is taken for it.
-static int limited_buffer(AVCodecContext *ctx, AVFrame *frame, int flags) {
-    if (frame->width > SL_MAX_SIDE || frame->height > SL_MAX_SIDE ||
-        (int64_t)frame->width * frame->height > SL_MAX_PIXELS * 11LL / 10) // libavcodec rounds up to whole blocks
-        return AVERROR_INVALIDDATA;
-    return avcodec_default_get_buffer2(ctx, frame, flags);
-}
-
 static const AVCodec *find_codec(const char *name) {
     const AVCodecDescriptor *d = avcodec_descriptor_get_by_name(name);
     return d && d->type == AVMEDIA_TYPE_VIDEO ? avcodec_find_decoder(d->id) : NULL;
@@ -61,7 +53,7 @@ static int open_context(sl_decoder *d, const AVCodec *codec, const sl_parameters
     d->ctx->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
     d->ctx->opaque = d;
     d->ctx->max_pixels = SL_MAX_PIXELS;
-    d->ctx->get_buffer2 = limited_buffer;
+    d->ctx->get_buffer2 = sl_get_buffer;
     d->ctx->pkt_timebase = (AVRational){1, 1000000000};
     return avcodec_open2(d->ctx, codec, NULL);
 }
@@ -73,6 +65,7 @@ int sl_decoder_open(sl_decoder **out, const sl_parameters *p, const uint8_t *ext
     sl_decoder *d = av_mallocz(sizeof *d);
     if (!d)
         return AVERROR(ENOMEM);
+    pthread_mutex_init(&d->mutex, NULL);
     d->ctx = avcodec_alloc_context3(codec);
     d->packet = av_packet_alloc();
     d->frame = av_frame_alloc();
@@ -91,6 +84,8 @@ void sl_decoder_close(sl_decoder *d) {
     av_frame_free(&d->frame);
     av_packet_free(&d->packet);
     avcodec_free_context(&d->ctx);
+    av_buffer_pool_uninit(&d->pool);
+    pthread_mutex_destroy(&d->mutex);
     av_free(d);
 }
 
@@ -169,6 +164,7 @@ int sl_decoder_receive(sl_decoder *d) {
     d->height = f->height;
     d->pts = f->pts;
     d->key = is_key(f);
+    d->place = sl_place_of(d, f);
     d->corrupt = (f->flags & AV_FRAME_FLAG_CORRUPT) != 0 || f->decode_error_flags != 0 || f->width > SL_MAX_SIDE ||
                  f->height > SL_MAX_SIDE;
     d->bt709 = !is_rgb(f) && is_bt709(f);
@@ -247,7 +243,7 @@ static void listen(void *object, int level, const char *format, va_list args) {
     if (!object || *(const AVClass **)object != avcodec_get_class())
         return;
     AVCodecContext *ctx = object;
-    if (!ctx->opaque || ctx->get_buffer2 != limited_buffer)
+    if (!ctx->opaque || ctx->get_buffer2 != sl_get_buffer)
         return; // not ours
     for (int i = 0; words[i]; i++)
         if (!strncmp(format, words[i], strlen(words[i])))

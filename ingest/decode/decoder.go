@@ -23,6 +23,9 @@ type Picture struct {
 	Width, Height int
 	PTS           int64 // of the packet that it came from, as given to Send; pictures come in display order
 	Key           bool
+	Matrix        picture.Matrix
+	FullRange     bool
+	Place         int // that it was decoded into, see Lend; -1 for none
 }
 
 // Decoder turns coded pictures of one stream into I420. It belongs to one goroutine.
@@ -224,24 +227,28 @@ func (d *Decoder) Receive() (Picture, bool, error) {
 }
 
 func (d *Decoder) picture() Picture {
-	return Picture{Width: int(d.c.width), Height: int(d.c.height), PTS: int64(d.c.pts), Key: d.c.key != 0}
+	p := Picture{
+		Width: int(d.c.width), Height: int(d.c.height), PTS: int64(d.c.pts), Key: d.c.key != 0,
+		Matrix: picture.BT601, FullRange: d.c.full_range != 0, Place: int(d.c.place),
+	}
+	if d.c.bt709 != 0 {
+		p.Matrix = picture.BT709
+	}
+	return p
 }
 
 // CopyTo copies the picture that Receive returned into dst, whose size must be the picture's, and sets dst's matrix and
 // range. 4:2:0 is copied once, plane by plane; other layouts go through libswscale with the same matrix and range.
 func (d *Decoder) CopyTo(dst *picture.I420) error {
-	w, h := int(d.c.width), int(d.c.height)
-	if err := checkPlanes(dst, w, h); err != nil {
+	p := d.picture()
+	if err := checkPlanes(dst, p.Width, p.Height); err != nil {
 		return fmt.Errorf("copy picture: %w", err)
 	}
 	r := C.sl_decoder_copy(d.c, bytesPointer(dst.Y), bytesPointer(dst.U), bytesPointer(dst.V), C.int(dst.StrideY), C.int(dst.StrideC))
 	if r < 0 {
 		return fmt.Errorf("copy picture of %s decoder: %w", d.codec, avError(r))
 	}
-	dst.Matrix, dst.FullRange = picture.BT601, d.c.full_range != 0
-	if d.c.bt709 != 0 {
-		dst.Matrix = picture.BT709
-	}
+	dst.Matrix, dst.FullRange = p.Matrix, p.FullRange
 	return nil
 }
 

@@ -6,6 +6,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libswscale/swscale.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -23,6 +24,21 @@ typedef struct {
 } sl_parameters;
 
 typedef struct {
+    int stride_y, stride_c;
+    size_t room_y, room_c; // bytes of a plane, below the picture's last row as well
+} sl_layout;
+
+// Memory that the caller lends for a picture.
+typedef struct {
+    uint8_t *y, *u, *v;
+    int width, height; // of the picture that is shown
+    sl_layout layout;
+    atomic_int state; // free, lent, used by libavcodec, or back from it
+} sl_place;
+
+enum { SL_PLACES = 32 };
+
+typedef struct {
     AVCodecContext *ctx;
     AVPacket *packet;
     AVFrame *frame;     // the picture that was received last
@@ -31,7 +47,14 @@ typedef struct {
     // of the picture in frame:
     int width, height, key, corrupt, full_range, bt709;
     int64_t pts;
+    int place; // that it lies in, -1 for none
     atomic_int complaint; // libavcodec covered damage up while it decoded
+
+    sl_place places[SL_PLACES];
+    pthread_mutex_t mutex; // protects what follows
+    AVBufferPool *pool;    // of pictures that lie in no place
+    size_t pool_size;      // bytes of each
+    int placed;            // pictures in a row that went into places
 } sl_decoder;
 
 enum { SL_NONE = 0, SL_PICTURE = 1 };
@@ -43,6 +66,14 @@ int sl_decoder_open(sl_decoder **out, const sl_parameters *p, const uint8_t *ext
 int sl_decoder_send(sl_decoder *d, const uint8_t *data, int len, int64_t pts, int discard);
 int sl_decoder_receive(sl_decoder *d); // SL_NONE: send more; SL_PICTURE: d->frame holds one
 int sl_decoder_copy(sl_decoder *d, uint8_t *y, uint8_t *u, uint8_t *v, int stride_y, int stride_c);
+// The number of a place; -1: there are too many.
+int sl_decoder_lend(sl_decoder *d, uint8_t *y, uint8_t *u, uint8_t *v, int width, int height, sl_layout layout);
+int sl_decoder_lent(sl_decoder *d);    // places that are lent and not yet used
+void sl_decoder_recall(sl_decoder *d); // those come back
+int sl_decoder_back(sl_decoder *d);    // a place that came back; -1: none
+int sl_decoder_keeps(sl_decoder *d);
+int sl_get_buffer(AVCodecContext *ctx, AVFrame *frame, int flags);
+int sl_place_of(sl_decoder *d, const AVFrame *frame); // -1: in none
 void sl_decoder_be_lenient(sl_decoder *d); // conceal what is damaged, and flag it, where it was refused before
 void sl_decoder_flush(sl_decoder *d);
 void sl_decoder_close(sl_decoder *d);
