@@ -60,14 +60,18 @@ static void across(const uint8_t *src, const int32_t *left, const int32_t *right
 typedef struct {
   int32_t number[2];
   int32_t *row[2];
+  int32_t asked; // the last row of the plane that was asked for
 } pair;
 
-// ahead is how many rows before its turn a row is asked for: rows of a large picture lie in pages of their own, which the processor does
-// not foresee.
-enum { ahead = 4 };
+// ahead is how many target rows before its turn a row is asked for: rows of a large picture lie in pages of their own, which the processor
+// does not foresee, and most of them may be passed over.
+enum { ahead = 2 };
 
-static void ask(uintptr_t from, uintptr_t to) {
-  for (; from <= to; from += 64) __builtin_prefetch((const void *)from);
+static void ask(pair *p, const uint8_t *plane, int stride, int row, int from, int to) {
+  if (row <= p->asked) return;
+  p->asked = row;
+  const uint8_t *line = plane + (int64_t)row * stride;
+  for (uintptr_t at = (uintptr_t)(line + from); at <= (uintptr_t)(line + to); at += 64) __builtin_prefetch((const void *)at);
 }
 
 static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower, const int32_t *left, const int32_t *right,
@@ -80,8 +84,6 @@ static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower
   const int32_t want[2] = {upper, lower};
   for (int k = 0; k < 2; k++) {
     if (p->number[k] == want[k]) continue;
-    const uintptr_t next = (uintptr_t)plane + (int64_t)(want[k] + ahead) * stride; // may lie behind the plane: asking is harmless
-    ask(next + left[0], next + right[n - 1]);
     across(plane + (int64_t)want[k] * stride, left, right, part, n, p->row[k]);
     p->number[k] = want[k];
   }
@@ -138,13 +140,22 @@ void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u
   const int32_t *chroma_upper = luma_lower + h, *chroma_lower = chroma_upper + h;
   const int32_t *luma_x = part, *chroma_x = part + n, *luma_y = part + 2 * n, *chroma_y = luma_y + h;
   int32_t *rows = part + 2 * n + 2 * h;
-  pair py = {{-1, -1}, {rows, rows + n}};
-  pair pu = {{-1, -1}, {rows + 2 * n, rows + 3 * n}};
-  pair pv = {{-1, -1}, {rows + 4 * n, rows + 5 * n}};
+  pair py = {{-1, -1}, {rows, rows + n}, -1};
+  pair pu = {{-1, -1}, {rows + 2 * n, rows + 3 * n}, -1};
+  pair pv = {{-1, -1}, {rows + 4 * n, rows + 5 * n}, -1};
   int64_t area = (int64_t)p->width * p->height;
   float *red = p->rgb ? dst : dst + 2 * area, *green = dst + area, *blue = p->rgb ? dst + 2 * area : dst;
   for (int k = 0; k < 3; k++) borders(p, dst + k * area);
   for (int j = 0; j < h; j++) {
+    const int next = j + ahead;
+    if (next < h) {
+      const int32_t luma[2] = {luma_upper[next], luma_lower[next]}, chroma[2] = {chroma_upper[next], chroma_lower[next]};
+      for (int k = 0; k < 2; k++) {
+        ask(&py, y, p->stride_y, luma[k], luma_left[0], luma_right[n - 1]);
+        ask(&pu, u, p->stride_c, chroma[k], chroma_left[0], chroma_right[n - 1]);
+        ask(&pv, v, p->stride_c, chroma[k], chroma_left[0], chroma_right[n - 1]);
+      }
+    }
     load(&py, y, p->stride_y, luma_upper[j], luma_lower[j], luma_left, luma_right, luma_x, n);
     load(&pu, u, p->stride_c, chroma_upper[j], chroma_lower[j], chroma_left, chroma_right, chroma_x, n);
     load(&pv, v, p->stride_c, chroma_upper[j], chroma_lower[j], chroma_left, chroma_right, chroma_x, n);
