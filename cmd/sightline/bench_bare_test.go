@@ -1,6 +1,8 @@
 package main
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,59 +66,97 @@ func decodeCPU(b *testing.B, clip string) float64 {
 	return (ownCPU(b) - began) / float64(frames)
 }
 
-// besideCPU is what decoding a frame and so many looks of the network at its own size cost together, in seconds, while as much is decoded
-// and looked at as in the pipeline: each clip is decoded by a goroutine, and frames wait until their looks are taken.
-func besideCPU(b *testing.B, clips []string, model string, looks float64) float64 {
+// bare decodes clips and looks at their frames with nothing around it: each clip is decoded by a goroutine, and frames wait until their
+// looks are taken, by sessions of one thread.
+type bare struct {
+	b           *testing.B
+	gate        sync.Mutex // held while nothing may run
+	ended       atomic.Bool
+	tiles       atomic.Uint64 // that a frame gets beside the look at the whole, in 1/1000
+	decoded     atomic.Uint64
+	due         chan bareLook
+	frames, cpu float64 // decoded, and seconds that these took with their looks, in all runs
+}
+
+// bareLook is one at the whole frame, in its shape, or one at a tile, in the network's own.
+type bareLook int
+
+const (
+	lookWhole bareLook = iota
+	lookTile
+)
+
+// startBare readies decoders and sessions for run. They go with the benchmark.
+func startBare(b *testing.B, clips []string, model string) *bare {
 	b.Helper()
-	sessions := bareSessions(b, model, bareLanes)
-	defer closeAll(sessions)
-	const during = 4 * time.Second
-	began, cpu, frames := time.Now(), ownCPU(b), make([]int, len(clips))
-	due := make(chan struct{}, bareLanes)
-	ended := make(chan struct{})
-	for i, clip := range clips {
-		go func() {
-			defer func() { ended <- struct{}{} }()
-			owed := 0.0
-			for time.Since(began) < during && !b.Failed() {
-				decodeAll(b, clip, func() bool {
-					frames[i]++
-					for owed += looks; owed >= 1; owed-- {
-						due <- struct{}{}
-					}
-					return time.Since(began) < during
-				})
+	spec := loadSpec(b, model)
+	whole := spec.Resized(spec.Width, (spec.Width*9/16+31)/32*32)
+	sessions := bareSessions(b, spec, bareLanes)
+	r := &bare{b: b, due: make(chan bareLook, bareLanes)}
+	r.gate.Lock()
+	var decoding, looking sync.WaitGroup
+	for _, clip := range clips {
+		decoding.Go(func() {
+			owed := uint64(0)
+			for !r.ended.Load() && !b.Failed() {
+				decodeAll(b, clip, func() bool { return r.frame(&owed) })
 			}
-		}()
+		})
 	}
-	go func() {
-		for range clips {
-			<-ended
+	for _, s := range sessions {
+		other, err := s.Bind(onnx.Tensor{Name: whole.Input, Shape: whole.InputShape(1)}, outputs(whole))
+		if err != nil {
+			b.Fatal(err)
 		}
-		close(due)
-	}()
-	atOnce(b, bareLanes, func(lane int) error {
-		for range due {
-			if err := sessions[lane].Run(1); err != nil {
-				return err
+		inputs := [...]*onnx.Binding{lookWhole: other, lookTile: s.Binding}
+		looking.Go(func() {
+			for at := range r.due {
+				if err := inputs[at].Run(1); err != nil {
+					b.Error(err)
+				}
 			}
-		}
-		return nil
+		})
+	}
+	b.Cleanup(func() {
+		r.ended.Store(true)
+		r.gate.Unlock()
+		decoding.Wait()
+		close(r.due)
+		looking.Wait()
+		closeAll(sessions)
 	})
-	sum := 0
-	for _, n := range frames {
-		sum += n
+	return r
+}
+
+// frame hands a frame's looks out, as soon as there may be any. false is the end.
+func (r *bare) frame(owed *uint64) bool {
+	r.gate.Lock()
+	r.gate.Unlock() //nolint:staticcheck // it is a gate
+	r.decoded.Add(1)
+	r.due <- lookWhole
+	for *owed += r.tiles.Load(); *owed >= 1000; *owed -= 1000 {
+		r.due <- lookTile
 	}
-	return (ownCPU(b) - cpu) / float64(sum)
+	return !r.ended.Load()
+}
+
+// run works for a while, with so many looks at tiles a frame beside the one at the whole.
+func (r *bare) run(tiles float64, during time.Duration) {
+	r.tiles.Store(uint64(1000 * max(0, tiles)))
+	r.gate.Unlock()
+	time.Sleep(during / 10) // until all are at work
+	frames, cpu := r.decoded.Load(), ownCPU(r.b)
+	time.Sleep(during)
+	r.frames += float64(r.decoded.Load() - frames)
+	r.cpu += ownCPU(r.b) - cpu
+	r.gate.Lock()
+	time.Sleep(during / 10) // until the last looks are taken
 }
 
 // inputPixels are those of the network's own input.
 func inputPixels(b *testing.B, model string) float64 {
 	b.Helper()
-	spec, err := models.Load(model)
-	if err != nil {
-		b.Fatal(err)
-	}
+	spec := loadSpec(b, model)
 	return float64(spec.Width * spec.Height)
 }
 
@@ -127,7 +167,7 @@ type cost struct{ wall, cpu float64 }
 func bareLooks(b *testing.B, model string, lanes int) cost {
 	b.Helper()
 	const runs = 120
-	sessions := bareSessions(b, model, lanes)
+	sessions := bareSessions(b, loadSpec(b, model), lanes)
 	defer closeAll(sessions)
 	began, cpu := time.Now(), ownCPU(b)
 	atOnce(b, lanes, func(i int) error {
@@ -142,17 +182,14 @@ func bareLooks(b *testing.B, model string, lanes int) cost {
 }
 
 // bareSessions opens sessions of one thread each, and runs each once.
-func bareSessions(b *testing.B, model string, lanes int) []*onnx.Session {
+func bareSessions(b *testing.B, spec models.Spec, lanes int) []*onnx.Session {
 	b.Helper()
-	spec, err := models.Load(model)
-	if err != nil {
-		b.Fatal(err)
-	}
 	sessions := make([]*onnx.Session, lanes)
 	for i := range sessions {
+		var err error
 		sessions[i], err = onnx.Open(onnx.Options{
 			Model: spec.Path, Threads: 1, Input: onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(1)},
-			Outputs: outputs(spec),
+			Outputs: outputs(spec), AnySize: true,
 		})
 		if err != nil {
 			b.Fatal(err)
@@ -162,6 +199,16 @@ func bareSessions(b *testing.B, model string, lanes int) []*onnx.Session {
 		}
 	}
 	return sessions
+}
+
+// loadSpec reads a model for a bare run.
+func loadSpec(b *testing.B, model string) models.Spec {
+	b.Helper()
+	spec, err := models.Load(model)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return spec
 }
 
 func closeAll(sessions []*onnx.Session) {

@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// BenchmarkRun4K plays a 4K clip through `sightline run` as fast as it goes and says where the CPU went. In %own what is neither
-// decoding nor inference is the pipeline's own: both are measured in turn with the pipeline, which is held meanwhile, beside each other as
-// they are in it. In %own-of-alone they are measured one after the other, so that their waiting for each other's memory traffic counts as
-// the pipeline's own too. A file that is played fast waits for the answer to each frame; two cameras keep both cores busy where a frame is
-// one region.
+// BenchmarkRun4K plays a 4K clip through `sightline run` as fast as it goes and says where the CPU went: what is neither decoding nor
+// inference is the pipeline's own. As much of both runs bare in turn with the pipeline, beside each other as they do in it, so that their
+// waiting for each other's memory traffic is theirs. A file that is played fast waits for the answer to each frame; two cameras keep both
+// cores busy where a frame is one region.
 func BenchmarkRun4K(b *testing.B) {
 	clip := shared(b, "clips", "mosaic-4k.mp4")
 	for name, model := range map[string]string{"float": shared(b, "models", "yolox_nano.onnx"), "int8": shippedModel()} {
@@ -28,20 +27,26 @@ func benchmarkRun(b *testing.B, model, tiles string, clips ...string) {
 	p := start(b, nil, append(args, clips...)...)
 	page := p.page(b)
 	eventually(b, "detections", func() bool { return sample(b, page, "sightline_detect_frames_total") > 5 })
+	bare := startBare(b, clips, model)
 	var sum load
 	for b.Loop() {
-		for range turnsEach {
-			l := p.load(b, page)
+		for range briefTurns {
+			l := p.loadFor(b, page, briefly)
 			p.signal(b, syscall.SIGSTOP)
-			looks := l.pixels / inputPixels(b, model) / l.frames
-			l.bare = l.frames * besideCPU(b, clips, model, looks)
-			l.alone = l.frames * (decodeCPU(b, clips[0]) + looks*bareLooks(b, model, bareLanes).cpu)
+			bare.run(l.regions/l.frames-1, briefly)
 			p.signal(b, syscall.SIGCONT)
 			sum = sum.plus(l)
 		}
 	}
+	sum.bare = sum.frames * bare.cpu / bare.frames
 	sum.report(b)
 }
+
+// What is compared by its CPU time takes short turns, and many, since this machine's speed changes from second to second.
+const (
+	briefly    = time.Second
+	briefTurns = 15
+)
 
 func (p *process) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
@@ -50,12 +55,11 @@ func (p *process) signal(t testing.TB, s syscall.Signal) {
 	}
 }
 
-// load is what a process did in some time; times in seconds. bare and alone are what its decoding and inference take bare, beside each
-// other and each alone.
-type load struct{ frames, regions, pixels, wall, cpu, bare, alone float64 }
+// load is what a process did in some time; times in seconds. bare is what its decoding and inference take bare.
+type load struct{ frames, regions, pixels, wall, cpu, bare float64 }
 
 func (l load) plus(o load) load {
-	return load{l.frames + o.frames, l.regions + o.regions, l.pixels + o.pixels, l.wall + o.wall, l.cpu + o.cpu, l.bare + o.bare, l.alone + o.alone}
+	return load{l.frames + o.frames, l.regions + o.regions, l.pixels + o.pixels, l.wall + o.wall, l.cpu + o.cpu, l.bare + o.bare}
 }
 
 func (l load) report(b *testing.B) {
@@ -63,12 +67,16 @@ func (l load) report(b *testing.B) {
 	b.ReportMetric(l.regions/l.frames, "regions/frame")
 	b.ReportMetric(1000*l.cpu/l.frames, "CPU-ms/frame")
 	b.ReportMetric(100*(l.cpu-l.bare)/l.cpu, "%own")
-	b.ReportMetric(100*(l.cpu-l.alone)/l.cpu, "%own-of-alone")
 	b.ReportMetric(0, "ns/op")
 }
 
 // load watches the process for a while.
 func (p *process) load(t testing.TB, page string) load {
+	t.Helper()
+	return p.loadFor(t, page, 4*time.Second)
+}
+
+func (p *process) loadFor(t testing.TB, page string, during time.Duration) load {
 	t.Helper()
 	read := func() load {
 		return load{
@@ -79,9 +87,9 @@ func (p *process) load(t testing.TB, page string) load {
 	}
 	time.Sleep(300 * time.Millisecond) // frames that were held in between are through
 	from := read()
-	time.Sleep(4 * time.Second)
+	time.Sleep(during)
 	to := read()
-	return load{to.frames - from.frames, to.regions - from.regions, to.pixels - from.pixels, to.wall - from.wall, to.cpu - from.cpu, 0, 0}
+	return load{to.frames - from.frames, to.regions - from.regions, to.pixels - from.pixels, to.wall - from.wall, to.cpu - from.cpu, 0}
 }
 
 // ownCPU is the CPU time of this process, seconds.
