@@ -78,7 +78,7 @@ type bare struct {
 	frames, cpu float64 // decoded, and seconds that these took with their looks, in all runs
 }
 
-// bareLook is one at the whole frame, in its shape, or one at a tile, in the network's own.
+// bareLook is one at the whole frame or one at a tile, which has the network's own shape.
 type bareLook int
 
 const (
@@ -86,11 +86,15 @@ const (
 	lookTile
 )
 
-// startBare readies decoders and sessions for run. They go with the benchmark.
-func startBare(b *testing.B, clips []string, model string) *bare {
+// startBare readies decoders and sessions for run. They go with the benchmark. shaped tells whether frames of 16:9 are looked at in their
+// shape, as far as the network takes it, or in the network's own.
+func startBare(b *testing.B, clips []string, model string, shaped bool) *bare {
 	b.Helper()
 	spec := loadSpec(b, model)
-	whole := spec.Resized(spec.Width, (spec.Width*9/16+31)/32*32)
+	whole := spec
+	if shaped {
+		whole = spec.Resized(spec.Width, (spec.Width*9/16+31)/32*32)
+	}
 	sessions := bareSessions(b, spec, bareLanes)
 	r := &bare{b: b, due: make(chan bareLook, bareLanes)}
 	r.gate.Lock()

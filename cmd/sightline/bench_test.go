@@ -27,7 +27,8 @@ func benchmarkRun(b *testing.B, model, tiles string, clips ...string) {
 	p := start(b, nil, append(args, clips...)...)
 	page := p.page(b)
 	eventually(b, "detections", func() bool { return sample(b, page, "sightline_detect_frames_total") > 5 })
-	bare := startBare(b, clips, model)
+	l := p.loadFor(b, page, briefly)
+	bare := startBare(b, clips, model, l.pixels/l.regions < 0.99*inputPixels(b, model))
 	var sum load
 	for b.Loop() {
 		for range briefTurns {
