@@ -60,7 +60,7 @@ func Settle(cfg Config, log *slog.Logger) (Config, error) {
 	for _, device := range cfg.Devices {
 		one := cfg
 		one.Devices = []string{device}
-		l, err := openLane(one, spec, ownShape(spec), nil)
+		l, err := openLane(one, spec, ownShape(spec), newHealth(log))
 		if err != nil && !errors.Is(err, errTogether) {
 			faults = append(faults, err)
 			continue

@@ -175,6 +175,19 @@ func TestFailedBatchTakesNobodyDown(t *testing.T) {
 	wait.Wait()
 }
 
+// TestProcessorTimeIsThatOfRuns, by a network that makes its thread work.
+func TestProcessorTimeIsThatOfRuns(t *testing.T) {
+	if thisThread().now() == 0 {
+		t.Skip("this system does not tell the time of a thread")
+	}
+	e := open(t, "tiny.onnx", nil)
+	before := e.ProcessorTime()
+	detectIn(t, e, paint(640, 360))
+	if took := e.ProcessorTime() - before; took <= 0 {
+		t.Errorf("a run took %v", took)
+	}
+}
+
 func TestPictureThatIsTakenBackIsStale(t *testing.T) {
 	e := open(t, "tiny.onnx", nil)
 	prepared := 0

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // mostAbandoned bounds the sessions that were left behind and have not come back: each holds a thread and its memory.
@@ -24,7 +25,8 @@ type health struct {
 	log                              *slog.Logger
 	checks, hung, poisoned, replaced atomic.Uint64
 	abandoned, lanes                 atomic.Int64
-	most                             int64 // sessions that may be abandoned
+	spent                            atomic.Int64 // processor time of runs, ns
+	most                             int64        // sessions that may be abandoned
 
 	once   sync.Once
 	failed chan struct{} // closed when the engine can do no more
@@ -76,6 +78,10 @@ func (e *Engine) Health() Health {
 		Checks: h.checks.Load(), Hung: h.hung.Load(), Poisoned: h.poisoned.Load(), Replaced: h.replaced.Load(), Abandoned: int(h.abandoned.Load()),
 	}
 }
+
+// ProcessorTime is what the network has taken on the processor, in the threads that call it: where a session has several, the others'
+// is missing, and on another device next to all.
+func (e *Engine) ProcessorTime() time.Duration { return time.Duration(e.health.spent.Load()) }
 
 // Err is why the engine can do no more, nil while it can: then every Detect fails.
 func (e *Engine) Err() error { return e.health.err() }

@@ -43,7 +43,7 @@ func newLane(cfg Config, spec models.Spec, shapes shapes, session *onnx.Session,
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	made := &lane{
-		cfg: cfg, spec: spec, health: h, session: session, seat: seat{runner: startRunner(session)}, shapes: shapes, inputs: make([]*input, len(shapes)), maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
+		cfg: cfg, spec: spec, health: h, session: session, seat: seat{runner: startRunner(session, &h.spent)}, shapes: shapes, inputs: make([]*input, len(shapes)), maxBatch: n, delay: cfg.MaxQueueDelay, timer: timer,
 		letterbox: picture.NewLetterboxer(picture.Layout{RGB: l.RGB, Scale: l.Scale, Centre: l.Centre, Fill: l.Fill}),
 		items:     make([]item, 0, n),
 	}

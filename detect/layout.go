@@ -147,7 +147,8 @@ func together(ctx context.Context, threads int, during time.Duration, work func(
 func alone(ctx context.Context, during time.Duration, work func() error) (rate, share float64, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	began, had, times := time.Now(), threadTime(), 0.0
+	thread := thisThread()
+	began, had, times := time.Now(), thread.now(), 0.0
 	for times == 0 || time.Since(began) < during && ctx.Err() == nil {
 		if err := work(); err != nil {
 			return 0, 0, err
@@ -158,5 +159,5 @@ func alone(ctx context.Context, during time.Duration, work func() error) (rate, 
 	if had == 0 {
 		return times / took, 1, nil
 	}
-	return times / took, (threadTime() - had).Seconds() / took, nil
+	return times / took, (thread.now() - had).Seconds() / took, nil
 }

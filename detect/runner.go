@@ -2,6 +2,7 @@ package detect
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/sightline/sightline/detect/onnx"
@@ -20,7 +21,8 @@ type runner struct {
 	ask     chan run
 	answer  chan error // of length 1: nobody may wait for it any more
 	ended   chan struct{}
-	left    func() // called at the end of one that was left behind
+	left    func()        // called at the end of one that was left behind
+	spent   *atomic.Int64 // processor time of runs, ns
 	timer   *time.Timer
 }
 
@@ -30,8 +32,8 @@ type run struct {
 	items   int
 }
 
-func startRunner(session *onnx.Session) *runner {
-	r := &runner{session: session, ask: make(chan run), answer: make(chan error, 1), ended: make(chan struct{}), timer: time.NewTimer(time.Hour)}
+func startRunner(session *onnx.Session, spent *atomic.Int64) *runner {
+	r := &runner{session: session, spent: spent, ask: make(chan run), answer: make(chan error, 1), ended: make(chan struct{}), timer: time.NewTimer(time.Hour)}
 	r.timer.Stop()
 	go r.work()
 	return r
@@ -40,7 +42,11 @@ func startRunner(session *onnx.Session) *runner {
 func (r *runner) work() {
 	defer close(r.ended)
 	for a := range r.ask {
-		r.answer <- a.binding.Run(a.items)
+		thread := thisThread()
+		before := thread.now()
+		err := a.binding.Run(a.items)
+		r.spent.Add(int64(thread.now() - before))
+		r.answer <- err
 	}
 	r.session.Close() //nolint:errcheck // frees memory; nobody is left to tell
 	if r.left != nil {

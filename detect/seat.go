@@ -155,7 +155,7 @@ func (l *lane) reopen(within time.Duration) (*lane, error) {
 	}
 	opened := make(chan result, 1)
 	go func() {
-		next, err := openSame(l.cfg, l.spec, l.shapes)
+		next, err := openSame(l.cfg, l.spec, l.shapes, l.health)
 		opened <- result{next, err}
 	}()
 	timer := time.NewTimer(within)
@@ -174,7 +174,7 @@ func (l *lane) reopen(within time.Duration) (*lane, error) {
 }
 
 // openSame opens a lane of the network that spec describes, and no other one that has come to lie in its place.
-func openSame(cfg Config, spec models.Spec, shapes shapes) (*lane, error) {
+func openSame(cfg Config, spec models.Spec, shapes shapes, h *health) (*lane, error) {
 	now, err := models.Load(cfg.Model)
 	if err != nil {
 		return nil, err
@@ -182,5 +182,5 @@ func openSame(cfg Config, spec models.Spec, shapes shapes) (*lane, error) {
 	if now.SHA256 != spec.SHA256 {
 		return nil, fmt.Errorf("open model %s: the file is another one by now", cfg.Model)
 	}
-	return openLane(cfg, spec, shapes, nil)
+	return openLane(cfg, spec, shapes, h)
 }

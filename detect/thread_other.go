@@ -4,5 +4,9 @@ package detect
 
 import "time"
 
-// threadTime is the processor time that the calling thread has taken, 0 where that cannot be told.
-func threadTime() time.Duration { return 0 }
+// threadClock counts the processor time of one thread. Here it cannot be told.
+type threadClock int32
+
+func thisThread() threadClock { return 0 }
+
+func (threadClock) now() time.Duration { return 0 }

@@ -9,8 +9,8 @@ import (
 // mostKept bounds the slots that a camera has for pictures that its decoder keeps: few streams refer to more.
 const mostKept = 6
 
-// slotsKept is how many slots are added for what the decoder keeps.
-func slotsKept(d *decode.Decoder) int { return min(d.Keeps(), mostKept) }
+// slotsKept is how many slots are added for what the decoder keeps, and for the picture that it decodes.
+func slotsKept(d *decode.Decoder) int { return min(d.Keeps(), mostKept) + 1 }
 
 // loan lends a decoder slots of shared memory, so that pictures are decoded where their readers find them and need not be copied. Where
 // it finds none the decoder takes memory of its own. It belongs to the owner.
@@ -27,14 +27,13 @@ type lentSlot struct {
 	slot *bus.Slot
 }
 
-// use lends from a ring from now on: as many slots as were added for what the decoder keeps, one to decode into and the one that is
-// being published.
+// use lends from a ring from now on: as many slots as were added, and the one that is being published.
 func (l *loan) use(d *decode.Decoder, ring *bus.Ring) {
 	if ring == l.ring {
 		return
 	}
 	d.Recall()
-	l.ring, l.most, l.count = ring, slotsKept(d)+2, 0
+	l.ring, l.most, l.count = ring, slotsKept(d)+1, 0
 }
 
 // refill takes back what the decoder needs no more, and lends it anew.

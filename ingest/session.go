@@ -39,8 +39,11 @@ type session struct {
 	decoding time.Duration
 }
 
-// counts are totals of losses before the owner.
-type counts struct{ damaged, overflowed uint64 }
+// counts are totals of what happened before the owner.
+type counts struct {
+	damaged, overflowed uint64
+	decoding            time.Duration // of the processor
+}
 
 func newSession(c *Camera) (*session, error) {
 	s := &session{
@@ -163,7 +166,7 @@ func (s *session) reopen(ctx context.Context, format *decode.Parameters) error {
 	if err != nil {
 		return err
 	}
-	s.decoder, s.format, s.seen.damaged = decoder, format, 0
+	s.decoder, s.format, s.seen.damaged, s.seen.decoding = decoder, format, 0, 0
 	s.camera.report.codec(format.Codec)
 	return nil
 }
@@ -198,6 +201,8 @@ func (s *session) receive(ctx context.Context) error {
 		p, ok, err := s.decoder.Receive()
 		s.decoding += time.Since(start)
 		s.account(&s.seen.damaged, s.decoder.Damaged(), droppedCorrupt)
+		s.camera.report.decoded(s.decoder.ProcessorTime() - s.seen.decoding)
+		s.seen.decoding = s.decoder.ProcessorTime()
 		if !ok || err != nil {
 			return err
 		}

@@ -51,6 +51,7 @@ type Stats struct {
 	Reconnects    uint64
 	Decode        time.Duration // of the last frame
 	DecodeTotal   time.Duration // of all published frames
+	DecodeCPU     time.Duration // processor time of decoding all frames, without that of the decoder's own threads
 	LastFrame     time.Time     // when the last was published
 }
 
@@ -181,6 +182,13 @@ func (r *reporter) dropped(n uint64, why dropReason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dropping[why] += n
+}
+
+// decoded adds the processor time that decoding took.
+func (r *reporter) decoded(took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.DecodeCPU += took
 }
 
 // published counts a frame; the first of a session makes the camera online.

@@ -46,7 +46,7 @@ var (
 	cameraDropped    = counter("camera_dropped_total", "Frames not published, by reason.", "camera", "reason")
 	cameraReconnects = counter("camera_reconnects_total", "Connections after the first.", "camera")
 	cameraDecode     = counter("camera_decode_seconds_total", "Time spent decoding published frames.", "camera")
-
+	cameraCPU        = counter("camera_decode_cpu_seconds_total", "Processor time that decoding took, without that of a decoder's own threads (threads above 1).", "camera")
 	cameraUnattended = gauge("camera_unattended", "Whether nobody runs the detector that the camera's frames are for.", "camera", "detector")
 
 	detectInfo      = gauge("detect_info", "1, with what the detector runs.", "detector", "model", "device")
@@ -55,6 +55,7 @@ var (
 	detectFrames    = counter("detect_frames_total", "Frames detected and published.", "detector")
 	detectRegions   = counter("detect_regions_total", "Regions that were looked at.", "detector")
 	detectPixels    = counter("detect_input_pixels_total", "Pixels of the network's input that this took: what inference costs goes with them.", "detector")
+	detectCPU       = counter("detect_network_cpu_seconds_total", "Processor time that the network took, without that of further threads of a session; it begins anew with another model.", "detector")
 	detectObjects   = counter("detect_objects_total", "Objects published.", "detector")
 	detectChecks    = counter("detect_checks_total", "Times that a session was asked about a picture whose answer is known.", "detector")
 	detectFaults    = counter("detect_session_faults_total", "Sessions that did not come back (hung) or answered otherwise than when they were new (poisoned).", "detector", "fault")
@@ -134,6 +135,7 @@ func (s snapshots) detectors(send sender) {
 		send(detectFrames, float64(stats.Frames), d.name)
 		send(detectRegions, float64(stats.Regions), d.name)
 		send(detectPixels, float64(stats.Pixels), d.name)
+		send(detectCPU, engine.ProcessorTime().Seconds(), d.name)
 		send(detectObjects, float64(stats.Objects), d.name)
 		h := engine.Health()
 		send(detectChecks, float64(h.Checks), d.name)
@@ -205,6 +207,7 @@ func (s snapshots) cameras(send sender) {
 		send(cameraFrames, float64(stats.Frames), name)
 		send(cameraReconnects, float64(stats.Reconnects), name)
 		send(cameraDecode, stats.DecodeTotal.Seconds(), name)
+		send(cameraCPU, stats.DecodeCPU.Seconds(), name)
 		for reason, n := range stats.Dropped {
 			send(cameraDropped, float64(n), name, reason)
 		}

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// BenchmarkRun4K plays a 4K clip through `sightline run` as fast as it goes and says where the CPU went: what is neither decoding nor
-// inference is the pipeline's own. As much of both runs bare in turn with the pipeline, beside each other as they do in it, so that their
-// waiting for each other's memory traffic is theirs. A file that is played fast waits for the answer to each frame; two cameras keep both
-// cores busy where a frame is one region.
+// BenchmarkRun4K plays a 4K clip through `sightline run` as fast as it goes and says where the CPU went: what is neither in the decoder
+// nor in the network, by the times that their threads took there, is the pipeline's own. A file that is played fast waits for the answer
+// to each frame; two cameras keep both cores busy where a frame is one region.
 func BenchmarkRun4K(b *testing.B) {
 	clip := shared(b, "clips", "mosaic-4k.mp4")
 	for name, model := range map[string]string{"float": shared(b, "models", "yolox_nano.onnx"), "int8": shippedModel()} {
@@ -27,27 +26,12 @@ func benchmarkRun(b *testing.B, model, tiles string, clips ...string) {
 	p := start(b, nil, append(args, clips...)...)
 	page := p.page(b)
 	eventually(b, "detections", func() bool { return sample(b, page, "sightline_detect_frames_total") > 5 })
-	l := p.loadFor(b, page, briefly)
-	bare := startBare(b, clips, model, l.pixels/l.regions < 0.99*inputPixels(b, model))
 	var sum load
 	for b.Loop() {
-		for range briefTurns {
-			l := p.loadFor(b, page, briefly)
-			p.signal(b, syscall.SIGSTOP)
-			bare.run(l.regions/l.frames-1, briefly)
-			p.signal(b, syscall.SIGCONT)
-			sum = sum.plus(l)
-		}
+		sum = sum.plus(p.loadFor(b, page, 15*time.Second))
 	}
-	sum.bare = sum.frames * bare.cpu / bare.frames
 	sum.report(b)
 }
-
-// What is compared by its CPU time takes short turns, and many, since this machine's speed changes from second to second.
-const (
-	briefly    = time.Second
-	briefTurns = 15
-)
 
 func (p *process) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
@@ -56,18 +40,18 @@ func (p *process) signal(t testing.TB, s syscall.Signal) {
 	}
 }
 
-// load is what a process did in some time; times in seconds. bare is what its decoding and inference take bare.
-type load struct{ frames, regions, pixels, wall, cpu, bare float64 }
+// load is what a process did in some time; times in seconds, those of the processors for decoding and in the network as well.
+type load struct{ frames, regions, pixels, wall, cpu, decoding, network float64 }
 
 func (l load) plus(o load) load {
-	return load{l.frames + o.frames, l.regions + o.regions, l.pixels + o.pixels, l.wall + o.wall, l.cpu + o.cpu, l.bare + o.bare}
+	return load{l.frames + o.frames, l.regions + o.regions, l.pixels + o.pixels, l.wall + o.wall, l.cpu + o.cpu, l.decoding + o.decoding, l.network + o.network}
 }
 
 func (l load) report(b *testing.B) {
 	b.ReportMetric(l.frames/l.wall, "frames/s")
 	b.ReportMetric(l.regions/l.frames, "regions/frame")
 	b.ReportMetric(1000*l.cpu/l.frames, "CPU-ms/frame")
-	b.ReportMetric(100*(l.cpu-l.bare)/l.cpu, "%own")
+	b.ReportMetric(100*(l.cpu-l.decoding-l.network)/l.cpu, "%own")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -82,15 +66,16 @@ func (p *process) loadFor(t testing.TB, page string, during time.Duration) load 
 	read := func() load {
 		return load{
 			frames: sample(t, page, "sightline_detect_frames_total"), regions: sample(t, page, "sightline_detect_regions_total"),
-			pixels: sample(t, page, "sightline_detect_input_pixels_total"),
-			cpu:    sample(t, page, "process_cpu_seconds_total"), wall: float64(time.Now().UnixMicro()) / 1e6,
+			pixels:   sample(t, page, "sightline_detect_input_pixels_total"),
+			decoding: sample(t, page, "sightline_camera_decode_cpu_seconds_total"), network: sample(t, page, "sightline_detect_network_cpu_seconds_total"),
+			cpu: sample(t, page, "process_cpu_seconds_total"), wall: float64(time.Now().UnixMicro()) / 1e6,
 		}
 	}
 	time.Sleep(300 * time.Millisecond) // frames that were held in between are through
 	from := read()
 	time.Sleep(during)
 	to := read()
-	return load{to.frames - from.frames, to.regions - from.regions, to.pixels - from.pixels, to.wall - from.wall, to.cpu - from.cpu, 0}
+	return load{to.frames - from.frames, to.regions - from.regions, to.pixels - from.pixels, to.wall - from.wall, to.cpu - from.cpu, to.decoding - from.decoding, to.network - from.network}
 }
 
 // ownCPU is the CPU time of this process, seconds.

@@ -64,6 +64,10 @@ func TestBrokerAwayAtStartAndLater(t *testing.T) {
 	broker := startBroker(t, address, data)
 	p.await(t, "camera is online")
 	eventually(t, "detections", func() bool { return sample(t, page, "sightline_detect_frames_total") > 5 })
+	decoding, network := sample(t, page, "sightline_camera_decode_cpu_seconds_total"), sample(t, page, "sightline_detect_network_cpu_seconds_total")
+	if all := sample(t, page, "process_cpu_seconds_total"); decoding <= 0 || network <= 0 || decoding+network > all+0.05 { // which counts in hundredths
+		t.Errorf("%.3f s for decoding and %.3f s in the network, of %.3f s", decoding, network, all)
+	}
 	if status, body := get(t, page+"/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz is %d with a broker: %s", status, body)
 	}

@@ -3,6 +3,7 @@
 #include <libavutil/imgutils.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
+#include <time.h>
 
 static const AVCodec *find_codec(const char *name) {
     const AVCodecDescriptor *d = avcodec_descriptor_get_by_name(name);
@@ -89,6 +90,12 @@ void sl_decoder_close(sl_decoder *d) {
     av_free(d);
 }
 
+// thread_time is what the calling thread has taken on the processor, ns.
+static int64_t thread_time(void) {
+    struct timespec t;
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) ? 0 : t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
 int sl_decoder_send(sl_decoder *d, const uint8_t *data, int len, int64_t pts, int discard) {
     if (!data)
         return avcodec_send_packet(d->ctx, NULL);
@@ -99,7 +106,9 @@ int sl_decoder_send(sl_decoder *d, const uint8_t *data, int len, int64_t pts, in
     d->packet->dts = AV_NOPTS_VALUE;
     d->packet->flags = discard ? AV_PKT_FLAG_DISCARD : 0;
     atomic_store(&d->complaint, 0);
+    int64_t before = thread_time();
     int r = avcodec_send_packet(d->ctx, d->packet);
+    d->spent += thread_time() - before;
     d->packet->data = NULL;
     d->packet->size = 0;
     return r >= 0 && atomic_load(&d->complaint) ? AVERROR_INVALIDDATA : r;
@@ -154,7 +163,9 @@ static enum AVPixelFormat plain_format(int format) {
 }
 
 int sl_decoder_receive(sl_decoder *d) {
+    int64_t before = thread_time();
     int r = avcodec_receive_frame(d->ctx, d->frame);
+    d->spent += thread_time() - before;
     if (r == AVERROR(EAGAIN) || r == AVERROR_EOF)
         return SL_NONE;
     if (r < 0)

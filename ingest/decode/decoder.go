@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/sightline/sightline/pipeline/picture"
@@ -200,6 +201,9 @@ func (d *Decoder) Restart() {
 // Damaged counts the pictures that went in and were not given out because they were damaged or followed damage. Those that
 // follow are counted when the next good one comes out, or at Restart.
 func (d *Decoder) Damaged() uint64 { return d.damaged }
+
+// ProcessorTime is what decoding has taken on the processor, in the thread that calls; that of the decoder's own threads is missing.
+func (d *Decoder) ProcessorTime() time.Duration { return time.Duration(d.c.spent) }
 
 // Receive decodes the next picture. It returns false when more packets are needed. The picture stays in the decoder, for
 // CopyTo, until the next call of any other method.

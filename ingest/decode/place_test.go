@@ -154,6 +154,9 @@ func decodeInPlaces(t *testing.T, path string, threads, places, width, height in
 	decoder.Recall()
 	l.refill()
 	l.checkGuards()
+	if threads == 1 && decoder.ProcessorTime() <= 0 {
+		t.Error("decoding took no time")
+	}
 	return pictures, l.placed
 }
 

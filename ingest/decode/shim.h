@@ -48,6 +48,7 @@ typedef struct {
     int width, height, key, corrupt, full_range, bt709;
     int64_t pts;
     int place; // that it lies in, -1 for none
+    int64_t spent; // processor time of the thread in libavcodec, ns
     atomic_int complaint; // libavcodec covered damage up while it decoded
 
     sl_place places[SL_PLACES];

@@ -39,7 +39,7 @@ type Ring struct {
 	file  ringFile
 	m     *mapping
 	slots []Slot
-	turn  uint64 // counts commits and aborts
+	turn  uint64 // counts the ends of writing
 	open  int    // slots being written, and slots kept
 	done  bool
 	lease time.Duration
@@ -52,7 +52,7 @@ type Slot struct {
 	gen      uint64
 	writing  bool
 	kept     bool
-	turn     uint64    // when it was last committed or aborted: the oldest is used again first
+	turn     uint64    // when it was last committed, 0 where it holds no frame: the oldest is used again first
 	deadline time.Time // of its readers; kept by the owner alone, so no reader can move it
 	planes   Planes
 }
@@ -159,6 +159,7 @@ func (s *Slot) Abort() {
 	defer s.ring.mu.Unlock()
 	if s.writing {
 		s.ring.leave(s)
+		s.turn = 0 // nothing in it is worth keeping: it goes before any frame that can still be read
 	}
 }
 

@@ -124,6 +124,19 @@ func TestReadersHoldTheirSlot(t *testing.T) {
 	b.Release()
 }
 
+// TestAbortedSlotIsUsedFirst, so that pictures that are not published take no frames away.
+func TestAbortedSlotIsUsedFirst(t *testing.T) {
+	ring, mapper := newRing(t, 4, 16, 16), newMapper(t)
+	first, second, third := commit(t, ring, 1), commit(t, ring, 2), commit(t, ring, 3)
+	for range 10 {
+		mustAcquire(t, ring).Abort()
+	}
+	commit(t, ring, 4)
+	for _, ref := range []string{first, second, third} {
+		mustOpen(t, mapper, ref).Release()
+	}
+}
+
 // TestKeptSlotIsNotWrittenAgain, while readers come and go, until its writer needs it no more.
 func TestKeptSlotIsNotWrittenAgain(t *testing.T) {
 	ring, mapper := newRing(t, 2, 16, 16), newMapper(t)
