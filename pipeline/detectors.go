@@ -27,6 +27,8 @@ type detector struct {
 	engine *detect.Engine // until there is a worker, who may replace it
 	worker *detect.Worker
 	model  watchedModel
+	cfg    Config      // that it was opened by; of its follower
+	next   chan Config // the newest that was read; of length 1
 }
 
 func (d *detector) close() {
@@ -106,8 +108,10 @@ func (p *process) openDetector(ctx context.Context, name string) (*detector, err
 	if err != nil {
 		return nil, err
 	}
-	d := &detector{name: name, duty: detect.Duty{Detector: name, Default: name == p.cfg.DefaultDetector()}}
-	d.model = watchedModel{c.Model, modelStampsOf(c.Model)}
+	d := &detector{
+		name: name, duty: detect.Duty{Detector: name, Default: name == p.cfg.DefaultDetector()}, cfg: p.cfg, next: make(chan Config, 1),
+		model: watchModel(c.Model),
+	}
 	d.engine, err = OpenEngine(ctx, p.cfg, cfg, p.log.With("detector", name))
 	return d, err
 }
@@ -137,7 +141,7 @@ func (p *process) checkLabels() error {
 	return nil
 }
 
-// detect runs all detectors, and follows their models, until ctx ends or one of them fails.
+// detect runs all detectors, and follows their models and settings, until ctx ends or one of them fails.
 func (p *process) detect(ctx context.Context) error {
 	running, ctx := errgroup.WithContext(ctx)
 	for _, d := range p.detectors {
@@ -147,7 +151,7 @@ func (p *process) detect(ctx context.Context) error {
 			}
 			return nil
 		})
-		running.Go(func() error { return p.followModel(ctx, d) })
+		running.Go(func() error { return p.followDetector(ctx, d) })
 	}
 	return running.Wait()
 }

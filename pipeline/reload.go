@@ -12,9 +12,9 @@ import (
 // also for the links that Kubernetes turns.
 const reloadEvery = time.Second
 
-// reload follows the configuration's file until ctx ends. Cameras that changed are ended and begun anew; what else changed is
-// named, for it needs a restart; a file with faults changes nothing. Zones, lines, masks and objects of a camera are exchanged
-// while it runs.
+// reload follows the configuration's file until ctx ends. Cameras that changed are ended and begun anew, and detectors get another engine;
+// what else changed is named, for it needs a restart; a file with faults changes nothing. Zones, lines, masks and objects of a camera are
+// exchanged while it runs.
 func (p *process) reload(ctx context.Context) error {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
@@ -50,6 +50,9 @@ func (p *process) take(ctx context.Context) {
 	if p.fleet != nil {
 		p.fleet.follow(next.Cameras)
 	}
+	for _, d := range p.detectors {
+		d.offer(next)
+	}
 	p.log.Info("configuration read again", "file", p.File, "cameras", len(next.Cameras))
 }
 
@@ -61,6 +64,10 @@ func warnOfRest(log *slog.Logger, before, after Config) {
 		switch name {
 		case "cameras", "frames", "tiles": // cameras hold what they inherit of the last two
 			continue
+		case "detectors":
+			if sameDetectors(before, after) { // each follows its own settings
+				continue
+			}
 		}
 		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 			log.Warn("a changed section takes a restart", "section", name)

@@ -56,6 +56,36 @@ func TestAChangedModelIsTakenWhileFramesCome(t *testing.T) {
 	}
 }
 
+// TestChangedSettingsOfADetectorAreTakenWhileFramesCome: those that cannot be met change nothing, and other sections take a restart.
+func TestChangedSettingsOfADetectorAreTakenWhileFramesCome(t *testing.T) {
+	clip, path := scene(t, "10"), filepath.Join(t.TempDir(), "site.yaml")
+	site := func(detector, more string) string {
+		return "bus: {listen: \"127.0.0.1:0\"}\nhttp: {listen: \"127.0.0.1:0\"}\ndetectors: {default: {" + detector + "}" + more + "}\n" +
+			"cameras: {gate: {source: " + clip + ", loop: true}}\n"
+	}
+	other := strings.Replace(tiny(t), "tiny.onnx", "tiny_v8.onnx", 1)
+	replace(t, path, site("workers: 1, model: "+tiny(t), ""))
+	p := start(t, nil, "run", "-c", path)
+	gate := listen(t, p.broker(t), "gate")
+	first := gate.await(t, 3)[0]
+	replace(t, path, site("workers: 1, model: /nowhere.onnx", ""))
+	p.await(t, "changed detector is refused.*nowhere")
+	replace(t, path, site("workers: 2, model: "+other, ""))
+	p.await(t, "detector replaced.*workers=2")
+	eventually(t, "the new model is told of", func() bool {
+		m := gate.messages()
+		return m[len(m)-1].Model != first.Model
+	})
+	if m := gate.messages(); m[len(m)-1].Session != first.Session {
+		t.Error("the camera was connected anew")
+	}
+	replace(t, path, site("workers: 2, model: "+other, ", more: {model: "+tiny(t)+"}"))
+	p.await(t, "takes a restart.*detectors")
+	if code := p.stop(t); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestChangedConfigurationTouchesChangedCamerasOnly: one camera goes on in its session while others come, change and go.
 func TestChangedConfigurationTouchesChangedCamerasOnly(t *testing.T) {
 	clip, path := scene(t, "10"), filepath.Join(t.TempDir(), "site.yaml")
