@@ -19,15 +19,8 @@ func aligned(n int) []byte {
 func BenchmarkDecode(b *testing.B) {
 	for _, name := range []string{"mosaic-4k.mp4", "car-detection.mp4"} {
 		b.Run(name, func(b *testing.B) {
-			d, err := decode.OpenFile(b.Context(), testclip.Shared(b, name))
-			if err != nil {
-				b.Fatal(err)
-			}
+			d, decoder := openClip(b, testclip.Shared(b, name), 1)
 			defer d.Close()
-			decoder, err := decode.Open(d.Parameters(), 1)
-			if err != nil {
-				b.Fatal(err)
-			}
 			defer decoder.Close()
 			target := alignedPlanes(d.Parameters().Width, d.Parameters().Height)
 			b.ReportAllocs()

@@ -114,15 +114,8 @@ func TestGradualRefreshRecovers(t *testing.T) {
 
 func TestLostHoldsBackUntilTheNextKeyFrame(t *testing.T) {
 	path := testclip.Make(t, "clip.mp4", testclip.Moving, testclip.H264)
-	demuxer, err := decode.OpenFile(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	demuxer, decoder := openClip(t, path, 1)
 	defer demuxer.Close()
-	decoder, err := decode.Open(demuxer.Parameters(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer decoder.Close()
 	var packet decode.Packet
 	var out []int64

@@ -28,19 +28,26 @@ type clip struct {
 	damaged  uint64
 }
 
+// openClip opens a file and its decoder, for the caller to close.
+func openClip(t testing.TB, path string, threads int) (*decode.Demuxer, *decode.Decoder) {
+	t.Helper()
+	demuxer, err := decode.OpenFile(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder, err := decode.Open(demuxer.Parameters(), threads)
+	if err != nil {
+		demuxer.Close()
+		t.Fatal(err)
+	}
+	return demuxer, decoder
+}
+
 // decodeFile decodes a whole file. mangle, where given, may change a packet or, by returning nil, take it out.
 func decodeFile(t *testing.T, path string, threads int, mangle func(n int, data []byte) []byte) clip {
 	t.Helper()
-	ctx := context.Background()
-	demuxer, err := decode.OpenFile(ctx, path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	demuxer, decoder := openClip(t, path, threads)
 	defer demuxer.Close()
-	decoder, err := decode.Open(demuxer.Parameters(), threads)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer decoder.Close()
 	var out clip
 	var times []time.Duration
@@ -64,7 +71,7 @@ func decodeFile(t *testing.T, path string, threads int, mangle func(n int, data 
 	}
 	var p decode.Packet
 	for n := 0; ; n++ {
-		ok, err := demuxer.Read(ctx, &p)
+		ok, err := demuxer.Read(context.Background(), &p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -59,15 +59,8 @@ func TestGreyAndColourTables(t *testing.T) {
 // Slots of shared memory have aligned rows, where conversion writes straight into them; it must be the same picture.
 func TestAlignedAndUnalignedTargetsGetTheSamePicture(t *testing.T) {
 	path := testclip.Make(t, "clip.mkv", "testsrc2=size=322x182:rate=25:duration=0.1", "-c:v ffv1 -pix_fmt yuv422p")
-	d, err := decode.OpenFile(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, decoder := openClip(t, path, 1)
 	defer d.Close()
-	decoder, err := decode.Open(d.Parameters(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer decoder.Close()
 	var packet decode.Packet
 	if ok, err := d.Read(t.Context(), &packet); !ok || err != nil {

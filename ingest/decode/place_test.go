@@ -108,15 +108,8 @@ func (l *lender) checkGuards() {
 // decodeInPlaces decodes a file into places of a size.
 func decodeInPlaces(t *testing.T, path string, threads, places, width, height int) (pictures []*picture.I420, placed int) {
 	t.Helper()
-	demuxer, err := decode.OpenFile(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	demuxer, decoder := openClip(t, path, threads)
 	defer demuxer.Close()
-	decoder, err := decode.Open(demuxer.Parameters(), threads)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer decoder.Close()
 	l := newLender(t, decoder, places, width, height)
 	receive := func() {
