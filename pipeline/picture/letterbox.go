@@ -114,7 +114,7 @@ func (l Layout) place(w, h, regionW, regionH int) (iw, ih, left, top int, scale 
 func (l *Letterboxer) tables(src *I420, r Rect, iw, ih int) {
 	n := iw + ih
 	l.at = grow(l.at, 4*n)
-	l.part = grow(l.part, 2*n+6*iw)
+	l.part = grow(l.part, 2*n+10*iw)
 	cw, ch := chromaSide(src.Width), chromaSide(src.Height)
 	at, part := l.at, l.part
 	axis(at[:iw], at[iw:2*iw], part[:iw], at[2*iw:3*iw], at[3*iw:4*iw], part[iw:2*iw], r.X, r.W, cw)

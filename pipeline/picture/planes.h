@@ -43,7 +43,7 @@ typedef struct {
 // sl_letterbox fills a planar float input.
 // at: offsets in their rows or planes of the two samples that each target pixel lies between, inner_w numbers for each of luma
 // left, luma right, chroma left, chroma right, then inner_h row numbers for each of luma upper, lower, chroma upper, lower.
-// part: the share of the second sample in 1/2048: inner_w luma, inner_w chroma, inner_h luma, inner_h chroma; then scratch for six rows.
+// part: the share of the second sample in 1/2048: inner_w luma, inner_w chroma, inner_h luma, inner_h chroma; then scratch for ten rows.
 void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u, const uint8_t *v, const int32_t *at,
                   int32_t *part, float *dst);
 
