@@ -1,11 +1,12 @@
 package picture
 
+// #include "planes.h"
+import "C"
+
 import (
 	"fmt"
 	"math"
 	"time"
-
-	"gocv.io/x/gocv"
 )
 
 // MotionCell is the side of the squares that Motion tells apart, in pixels of the picture.
@@ -14,12 +15,11 @@ const MotionCell = 16
 const (
 	motionThreshold = 8               // levels of luma, of 256, that a cell must differ by from what it used to be
 	motionMemory    = 2 * time.Second // after which a thing that stays belongs to the background by two thirds
-	motionRows      = 4               // one row in so many is read: noise falls with the rest, the time with all
 )
 
 // Motion finds where a camera's picture changes (see Clusters): each cell of MotionCell by MotionCell pixels against the mean of what it was in the
 // last seconds. A change of the whole picture, as when a lamp is lit or the camera corrects its exposure, is no motion. It
-// belongs to one goroutine and makes no memory in steady state beyond OpenCV's headers.
+// belongs to one goroutine and makes no memory in steady state.
 type Motion struct {
 	columns, rows int
 	small         []byte    // mean luma of each cell
@@ -47,9 +47,7 @@ func (m *Motion) Update(p *I420, after time.Duration) error {
 	if fresh {
 		m.resize(columns, rows)
 	}
-	if err := m.shrink(p); err != nil {
-		return fmt.Errorf("find motion in a picture of %dx%d: %w", p.Width, p.Height, err)
-	}
+	C.sl_cell_means(u8(p.Y), C.int(p.StrideY), C.int(columns), C.int(rows), u8(m.small))
 	if fresh {
 		for i, v := range m.small {
 			m.background[i] = float32(v)
@@ -68,17 +66,6 @@ func (m *Motion) resize(columns, rows int) {
 	m.changed, m.moving, m.seen = make([]bool, n), make([]bool, n), make([]bool, n)
 }
 
-// shrink gives each cell the mean of its pixels in one row of four: the rows between are left out by a longer stride.
-func (m *Motion) shrink(p *I420) error {
-	oneThread()
-	from := plane{p.Y, m.columns * MotionCell, m.rows * MotionCell / motionRows, p.StrideY * motionRows}
-	// The last of the skipped rows need not be there: OpenCV's header is of whole strides.
-	if len(from.pixels) < from.height*from.stride {
-		from.height--
-	}
-	return scalePlane(from, plane{m.small, m.columns, m.rows, m.columns}, gocv.InterpolationArea)
-}
-
 // compare finds the cells that differ by more than the picture as a whole, and lets the background follow.
 func (m *Motion) compare(after time.Duration) {
 	shift := m.shift()
@@ -94,7 +81,7 @@ func (m *Motion) compare(after time.Duration) {
 func (m *Motion) shift() float32 {
 	m.shifts = [len(m.shifts)]int{}
 	for i, v := range m.small {
-		m.shifts[255+int(math.Round(float64(float32(v)-m.background[i])))]++
+		m.shifts[int(float32(v)-m.background[i]+255.5)]++ // rounded: what is cut off is never below 0
 	}
 	left := len(m.small) / 2
 	for d, n := range m.shifts {
@@ -111,7 +98,10 @@ func (m *Motion) together() {
 		return x >= 0 && y >= 0 && x < m.columns && y < m.rows && m.changed[y*m.columns+x]
 	}
 	for i, changed := range m.changed {
-		x, y := i%m.columns, i/m.columns
-		m.moving[i] = changed && (at(x-1, y) || at(x+1, y) || at(x, y-1) || at(x, y+1))
+		m.moving[i] = false
+		if changed {
+			x, y := i%m.columns, i/m.columns
+			m.moving[i] = at(x-1, y) || at(x+1, y) || at(x, y-1) || at(x, y+1)
+		}
 	}
 }

@@ -29,6 +29,9 @@ void sl_chroma(const uint8_t *src, int w, int h, int stride, uint8_t *dst, int t
 void sl_from_rgb(const uint8_t *rgb, int stride, int bytes, int w, int h, uint8_t *y, uint8_t *u, uint8_t *v, int stride_y,
                  int stride_c);
 
+// sl_cell_means gives the mean luma of each cell of 16 by 16 pixels, of one row of it in four.
+void sl_cell_means(const uint8_t *luma, int stride, int columns, int rows, uint8_t *means);
+
 // sl_letterbox_plan is what one picture and one network ask for. It holds no pointers, so that Go memory can carry it.
 typedef struct {
   int32_t stride_y, stride_c;
