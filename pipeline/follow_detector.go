@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sightline/sightline/detect"
 )
 
 // watchedModel is the model that is followed, and what its files were when it was opened.
@@ -44,7 +46,7 @@ func (p *process) followDetector(ctx context.Context, d *detector) error {
 		// One that still changes is being copied.
 		if settled := now == before; settled && now != d.model.seen && now.file != (stamp{}) {
 			d.model.seen = now
-			p.replaceEngine(ctx, d, d.cfg, "the changed model is refused, the one before goes on", "model replaced")
+			p.replaceEngine(ctx, d, d.cfg, "model")
 		}
 		before = now
 	}
@@ -59,28 +61,26 @@ func (p *process) resetDetector(ctx context.Context, d *detector, next Config) {
 	cfg := d.cfg
 	cfg.Detectors = maps.Clone(cfg.Detectors)
 	cfg.Detectors[d.name] = settings
-	model, err := findModel(settings.Model)
-	if err != nil {
-		p.log.Error("the changed detector is refused, the one before goes on", "detector", d.name, "error", err)
-		return
-	}
-	watched := watchModel(model)
-	if p.replaceEngine(ctx, d, cfg, "the changed detector is refused, the one before goes on", "detector replaced") {
-		d.cfg, d.model = cfg, watched
-	}
+	p.replaceEngine(ctx, d, cfg, "detector")
 }
 
-// replaceEngine opens a detector's engine anew and has it take over.
-func (p *process) replaceEngine(ctx context.Context, d *detector, cfg Config, refused, done string) bool {
-	next, err := OpenEngine(ctx, cfg, cfg.Detectors[d.name], p.log)
+// replaceEngine opens a detector's engine anew and has it take over; what is said to have changed.
+func (p *process) replaceEngine(ctx context.Context, d *detector, cfg Config, what string) {
+	settings := cfg.Detectors[d.name]
+	var next *detect.Engine
+	model, err := findModel(settings.Model)
+	watched := watchModel(model) // before it is opened: what changes meanwhile is seen
+	if err == nil {
+		next, err = OpenEngine(ctx, cfg, settings, p.log)
+	}
 	if err != nil {
-		p.log.Error(refused, "detector", d.name, "error", err)
-		return false
+		p.log.Error("the changed "+what+" is refused, the one before goes on", "detector", d.name, "error", err)
+		return
 	}
 	before := d.worker.Replace(next)
-	p.log.Info(done, "detector", d.name, "before", before.Spec().ID(), "model", next.Spec().ID(), "workers", next.Workers(), "device", next.Device())
+	p.log.Info(what+" replaced", "detector", d.name, "before", before.Spec().ID(), "model", next.Spec().ID(), "workers", next.Workers(), "device", next.Device())
 	before.Close()
-	return true
+	d.cfg, d.model = cfg, watched
 }
 
 // offer hands a configuration that was read again to whoever follows the detector: the newest, where it has not taken one yet.

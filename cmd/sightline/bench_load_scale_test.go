@@ -29,7 +29,7 @@ func BenchmarkLoadThroughput(b *testing.B) {
 			resume := hold(b, p)
 			decoding, preparing, look := decodeCPU(b, f.clip), prepareCPU(b, shippedModel(), cores), bareLooks(b, shippedModel(), cores)
 			resume()
-			l := p.load(b, page)
+			l := p.load(b, page, aWhile)
 			sum = sum.plus(l)
 			looks := l.pixels / inputPixels(b, shippedModel())
 			bare += looks * look.wall / float64(cores)

@@ -79,7 +79,7 @@ func (f fleet) capacity(b *testing.B) float64 {
 	b.Helper()
 	f.pace, f.fps = "fast", 0
 	p := f.start(b)
-	l := p.load(b, p.page(b))
+	l := p.load(b, p.page(b), aWhile)
 	p.stop(b)
 	return l.frames / l.wall
 }

@@ -28,7 +28,7 @@ func benchmarkRun(b *testing.B, model, tiles string, clips ...string) {
 	eventually(b, "detections", func() bool { return sample(b, page, "sightline_detect_frames_total") > 5 })
 	var sum load
 	for b.Loop() {
-		sum = sum.plus(p.loadFor(b, page, 15*time.Second))
+		sum = sum.plus(p.load(b, page, 15*time.Second))
 	}
 	sum.report(b)
 }
@@ -55,13 +55,11 @@ func (l load) report(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// load watches the process for a while.
-func (p *process) load(t testing.TB, page string) load {
-	t.Helper()
-	return p.loadFor(t, page, 4*time.Second)
-}
+// aWhile is how long what takes turns with something else is watched.
+const aWhile = 4 * time.Second
 
-func (p *process) loadFor(t testing.TB, page string, during time.Duration) load {
+// load watches the process.
+func (p *process) load(t testing.TB, page string, during time.Duration) load {
 	t.Helper()
 	read := func() load {
 		return load{

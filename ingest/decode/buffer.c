@@ -12,7 +12,7 @@ enum {
 enum { FREE, LENT, USED, BACK };
 
 static int plain(const AVCodecContext *ctx, const AVFrame *frame) {
-    return (frame->format == AV_PIX_FMT_YUV420P || frame->format == AV_PIX_FMT_YUVJ420P) && ctx->codec->capabilities & AV_CODEC_CAP_DR1;
+    return sl_plain_format(frame->format) == AV_PIX_FMT_YUV420P && ctx->codec->capabilities & AV_CODEC_CAP_DR1;
 }
 
 static sl_layout layout_of(AVCodecContext *ctx, const AVFrame *frame) {

@@ -43,6 +43,30 @@ func openClip(t testing.TB, path string, threads int) (*decode.Demuxer, *decode.
 	return demuxer, decoder
 }
 
+// feed gives a decoder all packets of a file, numbered, as packet makes them of what was read, and has what comes out received.
+func feed(t *testing.T, demuxer *decode.Demuxer, decoder *decode.Decoder, packet func(n int, p *decode.Packet) []byte, receive func()) {
+	t.Helper()
+	var p decode.Packet
+	for n := 0; ; n++ {
+		ok, err := demuxer.Read(context.Background(), &p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if err := decoder.Send(packet(n, &p), int64(n)); err != nil {
+			t.Fatal(err)
+		}
+		receive()
+	}
+	if err := decoder.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	receive()
+	decoder.Restart()
+}
+
 // decodeFile decodes a whole file. mangle, where given, may change a packet or, by returning nil, take it out.
 func decodeFile(t *testing.T, path string, threads int, mangle func(n int, data []byte) []byte) clip {
 	t.Helper()
@@ -51,7 +75,15 @@ func decodeFile(t *testing.T, path string, threads int, mangle func(n int, data 
 	defer decoder.Close()
 	var out clip
 	var times []time.Duration
-	receive := func() {
+	packet := func(n int, p *decode.Packet) []byte {
+		times = append(times, p.PTS)
+		data := slices.Clone(p.Data)
+		if mangle != nil {
+			data = mangle(n, data)
+		}
+		return data
+	}
+	feed(t, demuxer, decoder, packet, func() {
 		for {
 			var got *picture.I420
 			ok, pts, _, err := decoder.Next(func(w, h int) (*picture.I420, error) {
@@ -68,31 +100,7 @@ func decodeFile(t *testing.T, path string, threads int, mangle func(n int, data 
 			out.packets = append(out.packets, pts)
 			out.times = append(out.times, times[pts])
 		}
-	}
-	var p decode.Packet
-	for n := 0; ; n++ {
-		ok, err := demuxer.Read(context.Background(), &p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			break
-		}
-		times = append(times, p.PTS)
-		data := slices.Clone(p.Data)
-		if mangle != nil {
-			data = mangle(n, data)
-		}
-		if err := decoder.Send(data, int64(n)); err != nil {
-			t.Fatal(err)
-		}
-		receive()
-	}
-	if err := decoder.Drain(); err != nil {
-		t.Fatal(err)
-	}
-	receive()
-	decoder.Restart()
+	})
 	out.damaged = decoder.Damaged()
 	return out
 }

@@ -147,7 +147,7 @@ static int is_rgb(const AVFrame *f) {
 }
 
 // The old "J" formats mean full range; swscale warns about them.
-static enum AVPixelFormat plain_format(int format) {
+enum AVPixelFormat sl_plain_format(int format) {
     switch (format) {
     case AV_PIX_FMT_YUVJ420P:
         return AV_PIX_FMT_YUV420P;
@@ -179,13 +179,13 @@ int sl_decoder_receive(sl_decoder *d) {
     d->corrupt = (f->flags & AV_FRAME_FLAG_CORRUPT) != 0 || f->decode_error_flags != 0 || f->width > SL_MAX_SIDE ||
                  f->height > SL_MAX_SIDE;
     d->bt709 = !is_rgb(f) && is_bt709(f);
-    d->full_range = !is_rgb(f) && (f->color_range == AVCOL_RANGE_JPEG || plain_format(f->format) != f->format);
+    d->full_range = !is_rgb(f) && (f->color_range == AVCOL_RANGE_JPEG || sl_plain_format(f->format) != f->format);
     return SL_PICTURE;
 }
 
 static int convert(sl_decoder *d, uint8_t *const dst[4], const int stride[4]) {
     AVFrame *f = d->frame;
-    d->sws = sws_getCachedContext(d->sws, f->width, f->height, plain_format(f->format), f->width, f->height,
+    d->sws = sws_getCachedContext(d->sws, f->width, f->height, sl_plain_format(f->format), f->width, f->height,
                                   AV_PIX_FMT_YUV420P, SWS_BILINEAR | SWS_ACCURATE_RND, NULL, NULL, NULL);
     if (!d->sws)
         return AVERROR_PATCHWELCOME;
@@ -226,7 +226,7 @@ int sl_decoder_copy(sl_decoder *d, uint8_t *y, uint8_t *u, uint8_t *v, int strid
     uint8_t *dst[4] = {y, u, v, NULL};
     int stride[4] = {stride_y, stride_c, stride_c, 0};
     AVFrame *src = d->frame;
-    if (plain_format(src->format) != AV_PIX_FMT_YUV420P) {
+    if (sl_plain_format(src->format) != AV_PIX_FMT_YUV420P) {
         if (has_room(dst, stride, d->width))
             return convert(d, dst, stride);
         int r = convert_apart(d);

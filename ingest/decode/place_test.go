@@ -112,7 +112,11 @@ func decodeInPlaces(t *testing.T, path string, threads, places, width, height in
 	defer demuxer.Close()
 	defer decoder.Close()
 	l := newLender(t, decoder, places, width, height)
-	receive := func() {
+	packet := func(_ int, p *decode.Packet) []byte {
+		l.refill()
+		return p.Data
+	}
+	feed(t, demuxer, decoder, packet, func() {
 		for {
 			p, ok, err := decoder.Receive()
 			if err != nil {
@@ -123,27 +127,7 @@ func decodeInPlaces(t *testing.T, path string, threads, places, width, height in
 			}
 			pictures = append(pictures, l.picture(p))
 		}
-	}
-	var p decode.Packet
-	for n := int64(0); ; n++ {
-		ok, err := demuxer.Read(t.Context(), &p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			break
-		}
-		l.refill()
-		if err := decoder.Send(p.Data, n); err != nil {
-			t.Fatal(err)
-		}
-		receive()
-	}
-	if err := decoder.Drain(); err != nil {
-		t.Fatal(err)
-	}
-	receive()
-	decoder.Restart()
+	})
 	decoder.Recall()
 	l.refill()
 	l.checkGuards()

@@ -73,6 +73,7 @@ int sl_decoder_lent(sl_decoder *d);    // places that are lent and not yet used
 void sl_decoder_recall(sl_decoder *d); // those come back
 int sl_decoder_back(sl_decoder *d);    // a place that came back; -1: none
 int sl_decoder_keeps(sl_decoder *d);
+enum AVPixelFormat sl_plain_format(int format); // without the range that the old "J" formats say
 int sl_get_buffer(AVCodecContext *ctx, AVFrame *frame, int flags);
 int sl_place_of(sl_decoder *d, const AVFrame *frame); // -1: in none
 void sl_decoder_be_lenient(sl_decoder *d); // conceal what is damaged, and flag it, where it was refused before

@@ -20,7 +20,7 @@ static void pack(const steps *s) {
   }
 }
 
-// across interpolates one row of a plane at the places from i to end.
+// across_plain interpolates one row of a plane at the places from i to end.
 static void across_plain(const uint8_t *restrict src, const steps *s, int i, int end, int32_t *restrict dst) {
   const int32_t *restrict left = s->left, *restrict right = s->right, *restrict part = s->part;
   for (; i < end; i++) {
