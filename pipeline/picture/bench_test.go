@@ -60,16 +60,22 @@ func BenchmarkLetterbox(b *testing.B) {
 	for i := range pictures {
 		pictures[i] = scene(3840, 2160, BT709, false)
 	}
-	for name, region := range map[string]Rect{"whole-4K": {0, 0, 3840, 2160}, "tile-640": {1000, 700, 640, 640}} {
-		b.Run(name, func(b *testing.B) {
-			l, dst := NewLetterboxer(Layout{Scale: 1, Fill: 114}), make([]float32, 3*416*416)
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				if _, err := l.Fill(dst, 416, 416, pictures[i%len(pictures)], region); err != nil {
-					b.Fatal(err)
+	l := NewLetterboxer(Layout{Scale: 1, Fill: 114})
+	numbers, levels := make([]float32, 3*416*416), make([]uint8, 3*416*416)
+	for region, r := range map[string]Rect{"whole-4K": {0, 0, 3840, 2160}, "tile-640": {1000, 700, 640, 640}} {
+		for as, fill := range map[string]func(*I420) (Transform, error){
+			"numbers": func(p *I420) (Transform, error) { return l.Fill(numbers, 416, 416, p, r) },
+			"levels":  func(p *I420) (Transform, error) { return l.FillLevels(levels, 416, 416, p, r) },
+		} {
+			b.Run(region+"/"+as, func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if _, err := fill(pictures[i%len(pictures)]); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

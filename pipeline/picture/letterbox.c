@@ -1,76 +1,88 @@
 #include "planes.h"
 
-// Everything is counted in integers, so that all machines get the same levels. Shares are in 1/2048, as OpenCV's bilinear
-// resizing has them; a row interpolated across is in 1/2048 of a level, colours are computed from 1/128 of a level.
+#include <string.h>
+
+// Everything is counted in integers, so that all machines get the same levels, and in 16 bits, so that a vector holds many. A row
+// interpolated across is in 1/128 of a level and has 128 taken off, as chroma wants it; colours are summed in 1/64 of a level.
 
 // steps are the places of one direction in a row of a plane: each lies between the samples left and right, with the share part of the
-// second. places and shares have them packed for across_vbmi: both numbers of a place from the left one of its block of 16 on, in 16 bits
-// each, and both shares.
+// second in 1/128. places and shares have them as across_vbmi wants them: both samples of a place, counted from the left one of its block
+// of 32 on, and both shares, a byte each.
 typedef struct {
   const int32_t *left, *right, *part;
-  int32_t *places, *shares;
+  uint8_t *places, *shares;
   int n;
 } steps;
 
 static void pack(const steps *s) {
   for (int i = 0; i < s->n; i++) {
-    const int32_t from = s->left[i & ~15];
-    s->places[i] = (s->left[i] - from) | (s->right[i] - from) << 16;
-    s->shares[i] = (2048 - s->part[i]) | s->part[i] << 16;
+    const int32_t from = s->left[i & ~31];
+    s->places[2 * i] = (uint8_t)(s->left[i] - from), s->places[2 * i + 1] = (uint8_t)(s->right[i] - from);
+    s->shares[2 * i] = (uint8_t)(128 - s->part[i]), s->shares[2 * i + 1] = (uint8_t)s->part[i];
   }
 }
 
 // across_plain interpolates one row of a plane at the places from i to end.
-static void across_plain(const uint8_t *restrict src, const steps *s, int i, int end, int32_t *restrict dst) {
+static void across_plain(const uint8_t *restrict src, const steps *s, int i, int end, int16_t *restrict dst) {
   const int32_t *restrict left = s->left, *restrict right = s->right, *restrict part = s->part;
   for (; i < end; i++) {
     int32_t a = src[left[i]], b = src[right[i]];
-    dst[i] = (a << 11) + (b - a) * part[i];
+    dst[i] = (int16_t)((a << 7) + (b - a) * part[i] - (128 << 7));
   }
 }
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define SIGHTLINE_VBMI __attribute__((target("avx512f,avx512bw,avx512vbmi")))
+#define SIGHTLINE_VBMI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
 
-// across16 interpolates 16 places, whose samples are at most 128 pixels from src on: one shuffle brings each place its two.
+static int vbmi(void) { return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi"); }
+
+// across_block interpolates n places from i on, at most 32, whose samples are at most 128 pixels: one shuffle brings each place its two.
 SIGHTLINE_VBMI
-static inline void across16(const uint8_t *src, int span, __m512i places, __m512i shares, int32_t *dst) {
-  const __mmask64 low = span < 64 ? (1ULL << span) - 1 : ~0ULL, high = span <= 64 ? 0 : span < 128 ? (1ULL << (span - 64)) - 1 : ~0ULL;
-  const __m512i first = _mm512_maskz_loadu_epi8(low, src), second = _mm512_maskz_loadu_epi8(high, src + 64);
-  const __m512i pairs = _mm512_maskz_permutex2var_epi8(0x5555555555555555, first, places, second);
-  _mm512_storeu_si512(dst, _mm512_madd_epi16(pairs, shares));
-}
-
-SIGHTLINE_VBMI
-static void across_vbmi(const uint8_t *restrict src, const steps *s, int32_t *restrict dst) {
-  int i = 0;
-  for (; i + 16 <= s->n; i += 16) {
-    const int32_t from = s->left[i], span = s->right[i + 15] - from + 1; // places are in order
-    if (span > 128)
-      across_plain(src, s, i, i + 16, dst);
-    else
-      across16(src + from, span, _mm512_loadu_si512(s->places + i), _mm512_loadu_si512(s->shares + i), dst + i);
-  }
-  across_plain(src, s, i, s->n, dst);
-}
-#endif
-
-static void across(const uint8_t *src, const steps *s, int32_t *dst) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi")) {
-    across_vbmi(src, s, dst);
+static inline void across_block(const uint8_t *src, const steps *s, int i, int n, int16_t *dst) {
+  const int32_t from = s->left[i], span = s->right[i + n - 1] - from + 1; // places are in order
+  if (span > 128) {
+    across_plain(src, s, i, i + n, dst);
     return;
   }
+  src += from;
+  const __mmask64 low = span < 64 ? (1ULL << span) - 1 : ~0ULL, high = span <= 64 ? 0 : span < 128 ? (1ULL << (span - 64)) - 1 : ~0ULL;
+  const __mmask32 some = n < 32 ? (1U << n) - 1 : ~0U;
+  const __m512i first = _mm512_maskz_loadu_epi8(low, src), second = _mm512_maskz_loadu_epi8(high, src + 64);
+  const __m512i places = _mm512_sub_epi8(_mm512_maskz_loadu_epi16(some, s->places + 2 * i), _mm512_set1_epi8((char)(from - s->left[i & ~31])));
+  const __m512i pairs = _mm512_xor_si512(_mm512_permutex2var_epi8(first, places, second), _mm512_set1_epi8((char)128));
+  _mm512_mask_storeu_epi16(dst + i, some, _mm512_maddubs_epi16(_mm512_maskz_loadu_epi16(some, s->shares + 2 * i), pairs));
+}
+
+SIGHTLINE_VBMI
+static void across_vbmi(const uint8_t *restrict src, const steps *s, int16_t *restrict dst) {
+  for (int i = 0; i < s->n; i += 32) {
+    const int n = s->n - i < 32 ? s->n - i : 32;
+    if (n <= 16 || s->right[i + n - 1] - s->left[i] < 128) {
+      across_block(src, s, i, n, dst);
+      continue;
+    }
+    across_block(src, s, i, 16, dst);
+    across_block(src, s, i + 16, n - 16, dst);
+  }
+}
+#else
+static int vbmi(void) { return 0; }
+static void across_vbmi(const uint8_t *src, const steps *s, int16_t *dst) { across_plain(src, s, 0, s->n, dst); }
 #endif
-  across_plain(src, s, 0, s->n, dst);
+
+static void across(const uint8_t *src, const steps *s, int16_t *dst) {
+  if (vbmi())
+    across_vbmi(src, s, dst);
+  else
+    across_plain(src, s, 0, s->n, dst);
 }
 
 // A pair is the two interpolated rows that a target row lies between, kept for the next target row.
 typedef struct {
   int32_t number[2];
-  int32_t *row[2];
+  int16_t *row[2];
   int32_t asked; // the last row of the plane that was asked for
 } pair;
 
@@ -100,66 +112,141 @@ static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower
   }
 }
 
-static inline int32_t between(int32_t a, int32_t b, int32_t part) { return ((a << 11) + (b - a) * part + (1 << 14)) >> 15; }
+// A strip is a target row before it has colours: of each plane the rows above and below it, and the share of the lower one in 1/32768.
+typedef struct {
+  const int16_t *y[2], *u[2], *v[2];
+  int16_t luma, chroma;
+} strip;
+
+// times is the product of two numbers of 16 bits in 1/32768, rounded.
+static inline int16_t times(int16_t a, int16_t b) { return (int16_t)((((a * b) >> 14) + 1) >> 1); }
 
 // level rounds and clamps by masks: the compiler makes branches of comparisons here, and no vectors of branches.
-static inline float level(int32_t v) {
-  v = (v + (1 << 18)) >> 19;
+static inline uint8_t level(int32_t v) {
+  v >>= 6;
   v &= ~(v >> 31);
   v |= (255 - v) >> 31;
-  return (float)(v & 255);
+  return (uint8_t)v;
 }
 
-// colour interpolates between two rows of each plane and turns them into RGB of whole levels, as networks saw in training.
+// colour_plain turns a strip, from i on, into RGB of whole levels, as networks saw in training.
 SIGHTLINE_CLONES
-static void colour(const sl_letterbox_plan *p, const int32_t *restrict y0, const int32_t *restrict y1,
-                   const int32_t *restrict u0, const int32_t *restrict u1, const int32_t *restrict v0,
-                   const int32_t *restrict v1, int32_t py, int32_t pc, float *restrict red, float *restrict green,
-                   float *restrict blue) {
+static void colour_plain(const sl_letterbox_plan *p, const strip *s, int i, uint8_t *restrict red, uint8_t *restrict green, uint8_t *restrict blue) {
   const sl_letterbox_plan c = *p;
-  for (int i = 0; i < c.inner_w; i++) {
-    int32_t y = (between(y0[i], y1[i], py) - c.black) * c.y;
-    int32_t u = between(u0[i], u1[i], pc) - 128 * 128;
-    int32_t v = between(v0[i], v1[i], pc) - 128 * 128;
-    red[i] = level(y + c.rv * v) * c.scale;
-    green[i] = level(y + c.gu * u + c.gv * v) * c.scale;
-    blue[i] = level(y + c.bu * u) * c.scale;
+  const strip r = *s;
+  for (; i < c.inner_w; i++) {
+    const int16_t y = (int16_t)(r.y[0][i] + times((int16_t)(r.y[1][i] - r.y[0][i]), r.luma));
+    const int16_t u = (int16_t)(2 * (r.u[0][i] + times((int16_t)(r.u[1][i] - r.u[0][i]), r.chroma)));
+    const int16_t v = (int16_t)(2 * (r.v[0][i] + times((int16_t)(r.v[1][i] - r.v[0][i]), r.chroma)));
+    const int32_t luma = times(y, c.y) + c.base;
+    red[i] = level(luma + times(v, c.rv));
+    green[i] = level(luma + times(u, c.gu) + times(v, c.gv));
+    blue[i] = level(luma + times(u, c.bu));
   }
 }
 
-static void fill(float *dst, int64_t n, float v) {
-  for (int64_t i = 0; i < n; i++) dst[i] = v;
+#if defined(__x86_64__)
+SIGHTLINE_VBMI
+static inline __m512i between(const int16_t *const *rows, int i, __m512i part) {
+  const __m512i upper = _mm512_loadu_si512(rows[0] + i), lower = _mm512_loadu_si512(rows[1] + i);
+  return _mm512_add_epi16(upper, _mm512_mulhrs_epi16(_mm512_sub_epi16(lower, upper), part));
 }
 
-static void borders(const sl_letterbox_plan *p, float *plane) {
+SIGHTLINE_VBMI
+static inline void store_levels(__m512i sum, uint8_t *to) {
+  const __m512i whole = _mm512_max_epi16(_mm512_srai_epi16(sum, 6), _mm512_setzero_si512());
+  _mm256_storeu_si256((__m256i *)to, _mm512_cvtusepi16_epi8(whole));
+}
+
+// colour_vectors is colour_plain for as many blocks of 32 as there are; it returns where it stopped.
+SIGHTLINE_VBMI
+static int colour_vectors(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
+  const __m512i cy = _mm512_set1_epi16(p->y), base = _mm512_set1_epi16(p->base), luma = _mm512_set1_epi16(s->luma), chroma = _mm512_set1_epi16(s->chroma);
+  const __m512i rv = _mm512_set1_epi16(p->rv), gu = _mm512_set1_epi16(p->gu), gv = _mm512_set1_epi16(p->gv), bu = _mm512_set1_epi16(p->bu);
+  int i = 0;
+  for (; i + 32 <= p->inner_w; i += 32) {
+    const __m512i y = _mm512_add_epi16(_mm512_mulhrs_epi16(between(s->y, i, luma), cy), base);
+    const __m512i u = _mm512_slli_epi16(between(s->u, i, chroma), 1), v = _mm512_slli_epi16(between(s->v, i, chroma), 1);
+    store_levels(_mm512_adds_epi16(y, _mm512_mulhrs_epi16(v, rv)), red + i);
+    store_levels(_mm512_adds_epi16(y, _mm512_add_epi16(_mm512_mulhrs_epi16(u, gu), _mm512_mulhrs_epi16(v, gv))), green + i);
+    store_levels(_mm512_adds_epi16(y, _mm512_mulhrs_epi16(u, bu)), blue + i);
+  }
+  return i;
+}
+#else
+static int colour_vectors(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
+  return (void)p, (void)s, (void)red, (void)green, (void)blue, 0;
+}
+#endif
+
+static void colour(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
+  const int done = vbmi() ? colour_vectors(p, s, red, green, blue) : 0;
+  if (done < p->inner_w) colour_plain(p, s, done, red, green, blue);
+}
+
+SIGHTLINE_CLONES
+static void widen(const uint8_t *restrict levels, int n, float scale, float *restrict to) {
+  for (int i = 0; i < n; i++) to[i] = (float)levels[i] * scale;
+}
+
+// A target is one plane of the network's input, as numbers or as levels: the other one is NULL.
+typedef struct {
+  float *numbers;
+  uint8_t *levels;
+} target;
+
+static void fill(const sl_letterbox_plan *p, const target *t, int64_t at, int64_t n) {
+  if (t->levels) {
+    memset(t->levels + at, p->fill, (size_t)n);
+    return;
+  }
+  const float v = (float)p->fill * p->scale;
+  for (int64_t i = at; i < at + n; i++) t->numbers[i] = v;
+}
+
+static void borders(const sl_letterbox_plan *p, const target *t) {
   int right = p->left + p->inner_w, bottom = p->top + p->inner_h;
-  fill(plane, (int64_t)p->top * p->width, p->fill);
-  fill(plane + (int64_t)bottom * p->width, (int64_t)(p->height - bottom) * p->width, p->fill);
+  fill(p, t, 0, (int64_t)p->top * p->width);
+  fill(p, t, (int64_t)bottom * p->width, (int64_t)(p->height - bottom) * p->width);
   if (p->inner_w == p->width) return;
   for (int j = p->top; j < bottom; j++) {
-    float *row = plane + (int64_t)j * p->width;
-    fill(row, p->left, p->fill);
-    fill(row + right, p->width - right, p->fill);
+    fill(p, t, (int64_t)j * p->width, p->left);
+    fill(p, t, (int64_t)j * p->width + right, p->width - right);
   }
 }
 
-void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u, const uint8_t *v, const int32_t *at,
-                  int32_t *part, float *dst) {
-  int n = p->inner_w, h = p->inner_h;
+// write puts the colours of a strip into the planes from a place on, by way of row where they are numbers.
+static void write(const sl_letterbox_plan *p, const strip *s, const target *t, int64_t at, uint8_t *row) {
+  const int n = p->inner_w;
+  if (t->levels) {
+    colour(p, s, t[0].levels + at, t[1].levels + at, t[2].levels + at);
+    return;
+  }
+  colour(p, s, row, row + n, row + 2 * n);
+  for (int k = 0; k < 3; k++) widen(row + k * n, n, p->scale, t[k].numbers + at);
+}
+
+void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u, const uint8_t *v, const int32_t *at, const int32_t *part,
+                  uint8_t *scratch, float *numbers, uint8_t *levels) {
+  const int n = p->inner_w, h = p->inner_h;
   const int32_t *luma_upper = at + 4 * n, *luma_lower = luma_upper + h;
   const int32_t *chroma_upper = luma_lower + h, *chroma_lower = chroma_upper + h;
   const int32_t *luma_y = part + 2 * n, *chroma_y = luma_y + h;
-  int32_t *packed = part + 2 * n + 2 * h, *rows = packed + 4 * n;
-  const steps luma_x = {at, at + n, part, packed, packed + n, n};
-  const steps chroma_x = {at + 2 * n, at + 3 * n, part + n, packed + 2 * n, packed + 3 * n, n};
+  int16_t *rows = (int16_t *)scratch;
+  uint8_t *bytes = scratch + 12 * (int64_t)n;
+  const steps luma_x = {at, at + n, part, bytes, bytes + 2 * n, n};
+  const steps chroma_x = {at + 2 * n, at + 3 * n, part + n, bytes + 4 * n, bytes + 6 * n, n};
   pack(&luma_x);
   pack(&chroma_x);
   pair py = {{-1, -1}, {rows, rows + n}, -1};
   pair pu = {{-1, -1}, {rows + 2 * n, rows + 3 * n}, -1};
   pair pv = {{-1, -1}, {rows + 4 * n, rows + 5 * n}, -1};
-  int64_t area = (int64_t)p->width * p->height;
-  float *red = p->rgb ? dst : dst + 2 * area, *green = dst + area, *blue = p->rgb ? dst + 2 * area : dst;
-  for (int k = 0; k < 3; k++) borders(p, dst + k * area);
+  target t[3];
+  for (int k = 0; k < 3; k++) {
+    const int64_t from = (int64_t)p->width * p->height * (p->rgb ? k : 2 - k);
+    t[k] = (target){numbers ? numbers + from : NULL, levels ? levels + from : NULL};
+    borders(p, &t[k]);
+  }
   for (int j = 0; j < h; j++) {
     const int next = j + ahead;
     if (next < h) {
@@ -173,8 +260,7 @@ void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u
     load(&py, y, p->stride_y, luma_upper[j], luma_lower[j], &luma_x);
     load(&pu, u, p->stride_c, chroma_upper[j], chroma_lower[j], &chroma_x);
     load(&pv, v, p->stride_c, chroma_upper[j], chroma_lower[j], &chroma_x);
-    int64_t to = (int64_t)(p->top + j) * p->width + p->left;
-    colour(p, py.row[0], py.row[1], pu.row[0], pu.row[1], pv.row[0], pv.row[1], luma_y[j], chroma_y[j], red + to, green + to,
-           blue + to);
+    const strip s = {{py.row[0], py.row[1]}, {pu.row[0], pu.row[1]}, {pv.row[0], pv.row[1]}, (int16_t)luma_y[j], (int16_t)chroma_y[j]};
+    write(p, &s, t, (int64_t)(p->top + j) * p->width + p->left, bytes + 8 * n);
   }
 }

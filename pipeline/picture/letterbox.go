@@ -37,10 +37,10 @@ func (t Transform) Inverse(box [4]float32) [4]float32 {
 // Letterboxer turns regions of pictures into a network's input. It keeps its buffers, so that Fill costs no allocation. One
 // goroutine at a time uses it.
 type Letterboxer struct {
-	layout Layout
-	plan   C.sl_letterbox_plan
-	at     []int32 // see sl_letterbox
-	part   []int32
+	layout   Layout
+	plan     C.sl_letterbox_plan
+	at, part []int32 // see sl_letterbox
+	scratch  []byte
 }
 
 // NewLetterboxer returns a letterboxer for one network.
@@ -56,7 +56,17 @@ func NewLetterboxer(l Layout) *Letterboxer {
 // resized apart, before they become colours; chroma is taken to lie in the middle of its four pixels, as in JPEG and as
 // most decoders of video take it. Pixels outside the region are seen only through the chroma that they share with its edge.
 func (l *Letterboxer) Fill(dst []float32, w, h int, src *I420, region Rect) (Transform, error) {
-	if err := checkFill(dst, w, h, src, region); err != nil {
+	return l.fill(dst, nil, len(dst), w, h, src, region)
+}
+
+// FillLevels is Fill with the levels themselves, not times Scale.
+func (l *Letterboxer) FillLevels(dst []uint8, w, h int, src *I420, region Rect) (Transform, error) {
+	return l.fill(nil, dst, len(dst), w, h, src, region)
+}
+
+// fill writes size numbers or as many levels.
+func (l *Letterboxer) fill(numbers []float32, levels []uint8, size, w, h int, src *I420, region Rect) (Transform, error) {
+	if err := checkFill(size, w, h, src, region); err != nil {
 		return Transform{}, fmt.Errorf("fill model input: %w", err)
 	}
 	iw, ih, left, top, scale := l.layout.place(w, h, region.W, region.H)
@@ -65,14 +75,14 @@ func (l *Letterboxer) Fill(dst []float32, w, h int, src *I420, region Rect) (Tra
 	p := &l.plan
 	p.width, p.height = C.int32_t(w), C.int32_t(h)
 	p.inner_w, p.inner_h, p.left, p.top = C.int32_t(iw), C.int32_t(ih), C.int32_t(left), C.int32_t(top)
-	C.sl_letterbox(p, u8(src.Y), u8(src.U), u8(src.V), i32(l.at), i32(l.part), (*C.float)(unsafe.Pointer(unsafe.SliceData(dst))))
+	C.sl_letterbox(p, u8(src.Y), u8(src.U), u8(src.V), i32(l.at), i32(l.part), u8(l.scratch), (*C.float)(unsafe.Pointer(unsafe.SliceData(numbers))), u8(levels))
 	return Transform{
 		Scale: float32(scale), OffsetX: float32(left), OffsetY: float32(top),
 		OriginX: float32(region.X), OriginY: float32(region.Y),
 	}, nil
 }
 
-func checkFill(dst []float32, w, h int, src *I420, r Rect) error {
+func checkFill(size, w, h int, src *I420, r Rect) error {
 	if src == nil {
 		return errors.New("there is no picture")
 	}
@@ -82,8 +92,8 @@ func checkFill(dst []float32, w, h int, src *I420, r Rect) error {
 	switch {
 	case w <= 0 || h <= 0 || w > maxSide || h > maxSide:
 		return fmt.Errorf("an input cannot be %dx%d", w, h)
-	case len(dst) < 3*w*h:
-		return fmt.Errorf("input of %d numbers is too short for 3x%dx%d", len(dst), h, w)
+	case size < 3*w*h:
+		return fmt.Errorf("input of %d numbers is too short for 3x%dx%d", size, h, w)
 	case r.W <= 0 || r.H <= 0 || r.X < 0 || r.Y < 0 || r.W > src.Width-r.X || r.H > src.Height-r.Y:
 		return fmt.Errorf("region %dx%d at %d,%d does not lie in the picture of %dx%d", r.W, r.H, r.X, r.Y, src.Width, src.Height)
 	}
@@ -110,53 +120,60 @@ func (l Layout) place(w, h, regionW, regionH int) (iw, ih, left, top int, scale 
 	return iw, ih, left, top, scale
 }
 
+const (
+	columnShare = 1 << 7  // shares of the second of two columns are counted in
+	rowShare    = 1 << 15 // and of two rows
+)
+
 // tables computes which samples each column and row of the input lies between.
 func (l *Letterboxer) tables(src *I420, r Rect, iw, ih int) {
 	n := iw + ih
-	l.at = grow(l.at, 4*n)
-	l.part = grow(l.part, 2*n+10*iw)
+	l.at, l.part, l.scratch = grow(l.at, 4*n), grow(l.part, 2*n), grow(l.scratch, 23*iw)
 	cw, ch := chromaSide(src.Width), chromaSide(src.Height)
 	at, part := l.at, l.part
-	axis(at[:iw], at[iw:2*iw], part[:iw], at[2*iw:3*iw], at[3*iw:4*iw], part[iw:2*iw], r.X, r.W, cw)
+	axis(at[:iw], at[iw:2*iw], part[:iw], at[2*iw:3*iw], at[3*iw:4*iw], part[iw:2*iw], r.X, r.W, cw, columnShare)
 	at, part = at[4*iw:], part[2*iw:]
-	axis(at[:ih], at[ih:2*ih], part[:ih], at[2*ih:3*ih], at[3*ih:4*ih], part[ih:2*ih], r.Y, r.H, ch)
+	axis(at[:ih], at[ih:2*ih], part[:ih], at[2*ih:3*ih], at[3*ih:4*ih], part[ih:2*ih], r.Y, r.H, ch, rowShare)
+	for i := range part { // shares of rows are numbers of 16 bits
+		part[i] = min(part[i], rowShare-1)
+	}
 }
 
 // axis computes the samples of one direction: luma at the n target pixels spread over size source pixels from origin, and
 // chroma, whose plane has chromaLimit samples, at the same places.
-func axis(luma0, luma1, lumaPart, chroma0, chroma1, chromaPart []int32, origin, size, chromaLimit int) {
+func axis(luma0, luma1, lumaPart, chroma0, chroma1, chromaPart []int32, origin, size, chromaLimit int, share float64) {
 	step := float64(size) / float64(len(luma0))
 	for i := range luma0 {
 		at := min(max((float64(i)+0.5)*step-0.5, 0), float64(size-1)) + float64(origin)
-		luma0[i], luma1[i], lumaPart[i] = neighbours(at, origin+size-1)
+		luma0[i], luma1[i], lumaPart[i] = neighbours(at, origin+size-1, share)
 		at = min(max(at/2-0.25, 0), float64(chromaLimit-1))
-		chroma0[i], chroma1[i], chromaPart[i] = neighbours(at, chromaLimit-1)
+		chroma0[i], chroma1[i], chromaPart[i] = neighbours(at, chromaLimit-1, share)
 	}
 }
 
-// neighbours returns the samples around a place and the share of the second in 1/2048.
-func neighbours(at float64, last int) (first, second, part int32) {
+// neighbours returns the samples around a place and the part of the second, of so many shares.
+func neighbours(at float64, last int, share float64) (first, second, part int32) {
 	first = int32(at)
-	return first, min(first+1, int32(last)), int32((at-float64(first))*2048 + 0.5)
+	return first, min(first+1, int32(last)), int32((at-float64(first))*share + 0.5)
 }
 
 // colours writes the picture's strides and colour coefficients into the plan.
 func (l *Letterboxer) colours(src *I420) {
 	c, p := coefficientsOf(src.Matrix, src.FullRange), &l.plan
-	fixed := func(v float64) C.int32_t { return C.int32_t(math.Round(v * 4096)) }
+	fixed := func(v, one float64) C.int16_t { return C.int16_t(math.Round(v * one)) }
 	p.stride_y, p.stride_c = C.int32_t(src.StrideY), C.int32_t(src.StrideC)
-	p.black, p.y = C.int32_t(c.black*128), fixed(c.y)
-	p.rv, p.gu, p.gv, p.bu = fixed(c.rv), fixed(c.gu), fixed(c.gv), fixed(c.bu)
-	p.scale, p.fill = C.float(l.layout.Scale), C.float(float32(l.layout.Fill)*l.layout.Scale)
+	p.y, p.base = fixed(c.y, 1<<14), fixed((128-c.black)*c.y*64+32, 1)
+	p.rv, p.gu, p.gv, p.bu = fixed(c.rv, 1<<13), fixed(c.gu, 1<<13), fixed(c.gv, 1<<13), fixed(c.bu, 1<<13)
+	p.scale, p.fill = C.float(l.layout.Scale), C.uint8_t(l.layout.Fill)
 	p.rgb = 0
 	if l.layout.RGB {
 		p.rgb = 1
 	}
 }
 
-func grow(s []int32, n int) []int32 {
+func grow[T any](s []T, n int) []T {
 	if cap(s) < n {
-		return make([]int32, n)
+		return make([]T, n)
 	}
 	return s[:n]
 }

@@ -1,9 +1,9 @@
 package picture
 
 import (
+	"bytes"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 )
 
@@ -134,14 +134,15 @@ func TestLetterboxRefusesWhatDoesNotFit(t *testing.T) {
 }
 
 // exactLetterbox counts in the integers that the C code counts in, pixel by pixel.
-func (l *Letterboxer) exactLetterbox(src *I420, w, h int) []float32 {
+func (l *Letterboxer) exactLetterbox(src *I420, w, h int) []uint8 {
 	p := &l.plan
 	n, rows := int(p.inner_w), int(p.inner_h)
 	column, row := l.at[:4*n], l.at[4*n:]
 	columnPart, rowPart := l.part[:2*n], l.part[2*n:]
-	dst := make([]float32, 3*w*h)
+	times := func(a, b int32) int32 { return (a*b + 1<<14) >> 15 }
+	dst := make([]uint8, 3*w*h)
 	for i := range dst {
-		dst[i] = float32(p.fill)
+		dst[i] = uint8(p.fill)
 	}
 	for y := range rows {
 		for x := range n {
@@ -149,19 +150,17 @@ func (l *Letterboxer) exactLetterbox(src *I420, w, h int) []float32 {
 				x0, x1, y0, y1 := int(column[2*k*n+x]), int(column[(2*k+1)*n+x]), int(row[2*k*rows+y]), int(row[(2*k+1)*rows+y])
 				across := func(y int) int32 {
 					a, b := int32(plane[y*stride+x0]), int32(plane[y*stride+x1])
-					return a<<11 + (b-a)*columnPart[k*n+x]
+					return (a-128)<<7 + (b-a)*columnPart[k*n+x]
 				}
-				part := rowPart[k*rows+y]
-				return (across(y0)*(2048-part) + across(y1)*part + 1<<14) >> 15
+				return across(y0) + times(across(y1)-across(y0), rowPart[k*rows+y])
 			}
-			luma := (at(src.Y, src.StrideY, 0) - int32(p.black)) * int32(p.y)
-			u, v := at(src.U, src.StrideC, 1)-128*128, at(src.V, src.StrideC, 1)-128*128
-			for k, sum := range [3]int32{luma + int32(p.rv)*v, luma + int32(p.gu)*u + int32(p.gv)*v, luma + int32(p.bu)*u} {
+			luma := times(at(src.Y, src.StrideY, 0), int32(p.y)) + int32(p.base)
+			u, v := 2*at(src.U, src.StrideC, 1), 2*at(src.V, src.StrideC, 1)
+			for k, sum := range [3]int32{luma + times(v, int32(p.rv)), luma + times(u, int32(p.gu)) + times(v, int32(p.gv)), luma + times(u, int32(p.bu))} {
 				if p.rgb == 0 {
 					k = 2 - k
 				}
-				level := min(255, max(0, (sum+1<<18)>>19))
-				dst[k*w*h+(y+int(p.top))*w+x+int(p.left)] = float32(level) * float32(p.scale)
+				dst[k*w*h+(y+int(p.top))*w+x+int(p.left)] = uint8(min(255, max(0, sum>>6)))
 			}
 		}
 	}
@@ -169,26 +168,38 @@ func (l *Letterboxer) exactLetterbox(src *I420, w, h int) []float32 {
 }
 
 // TestLetterboxIsTheSameEverywhere: this processor's vectors give, bit by bit, what single numbers give, up to the planes' last byte and
-// for regions that shrink little, much, and grow.
+// for regions that shrink little, much, and grow; and numbers are the levels times the scale.
 func TestLetterboxIsTheSameEverywhere(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	l := NewLetterboxer(Layout{Scale: 1, Fill: 114})
-	for range 60 {
+	for i := range 120 {
+		l := NewLetterboxer(Layout{Scale: 1.0 / 255, Fill: 114, Centre: i%3 == 0, RGB: i%5 == 0})
 		src := New(2+random.IntN(1200), 2+random.IntN(300))
+		src.FullRange = i%2 == 0
+		if i%4 < 2 {
+			src.Matrix = BT709
+		}
 		for _, plane := range [][]byte{src.Y, src.U, src.V} {
 			for i := range plane {
-				plane[i] = byte(random.IntN(256))
+				plane[i] = byte(random.IntN(256)) | byte(-random.IntN(2)) // every second one is white, or has most colour
 			}
 		}
 		r := Rect{X: random.IntN(src.Width), Y: random.IntN(src.Height)}
 		r.W, r.H = src.Width-r.X, src.Height-r.Y // up to the last pixel
 		w, h := 32+random.IntN(200), 32+random.IntN(100)
-		got := make([]float32, 3*w*h)
-		if _, err := l.Fill(got, w, h, src, r); err != nil {
+		levels, numbers := make([]uint8, 3*w*h), make([]float32, 3*w*h)
+		if _, err := l.FillLevels(levels, w, h, src, r); err != nil {
 			t.Fatal(err)
 		}
-		if want := l.exactLetterbox(src, w, h); !slices.Equal(got, want) {
+		if want := l.exactLetterbox(src, w, h); !bytes.Equal(levels, want) {
 			t.Fatalf("%v of %dx%d to %dx%d differs", r, src.Width, src.Height, w, h)
+		}
+		if _, err := l.Fill(numbers, w, h, src, r); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range levels {
+			if numbers[k] != float32(v)*l.layout.Scale {
+				t.Fatalf("level %d is the number %g", v, numbers[k])
+			}
 		}
 	}
 }

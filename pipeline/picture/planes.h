@@ -38,16 +38,18 @@ typedef struct {
   int32_t width, height;               // of the network's input
   int32_t left, top, inner_w, inner_h; // where the picture lies in it
   int32_t rgb;                         // order of the target's planes
-  int32_t black;                       // in 1/128
-  int32_t y, rv, gu, gv, bu;           // colour coefficients in 1/4096
-  float scale, fill;                   // fill is already scaled
+  int16_t y, rv, gu, gv, bu;           // colour coefficients, of luma in 1/16384, else in 1/8192
+  int16_t base;                        // what is added to luma of 128 less, in 1/64 of a level, with the half that rounds
+  uint8_t fill;                        // level of the border
+  float scale;                         // a number is a level times this
 } sl_letterbox_plan;
 
-// sl_letterbox fills a planar float input.
+// sl_letterbox fills a planar input, as numbers or as levels: the other one is NULL.
 // at: offsets in their rows or planes of the two samples that each target pixel lies between, inner_w numbers for each of luma
 // left, luma right, chroma left, chroma right, then inner_h row numbers for each of luma upper, lower, chroma upper, lower.
-// part: the share of the second sample in 1/2048: inner_w luma, inner_w chroma, inner_h luma, inner_h chroma; then scratch for ten rows.
-void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u, const uint8_t *v, const int32_t *at,
-                  int32_t *part, float *dst);
+// part: the share of the second sample, inner_w of luma and inner_w of chroma in 1/128, then inner_h of each in 1/32768.
+// scratch: 23 bytes for each of inner_w.
+void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u, const uint8_t *v, const int32_t *at, const int32_t *part,
+                  uint8_t *scratch, float *numbers, uint8_t *levels);
 
 #endif
