@@ -44,7 +44,7 @@ func (l *lane) holdAgainstProcessor() error {
 func (l *lane) holdBatch(known [2][][]float32, offset, n int, fault error) error {
 	in := l.inputs[0]
 	for i := range n {
-		if err := l.fillCanary(in.item(i), offset+i); err != nil {
+		if err := l.fillCanary(in, i, offset+i); err != nil {
 			return err
 		}
 	}
@@ -70,8 +70,9 @@ func (l *lane) askProcessor() (known [2][][]float32, err error) {
 		return known, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	in := newInput(cfg, l.spec, s.Binding)
 	for i := range known {
-		if err := l.fillCanary(s.Input(), i); err != nil {
+		if err := l.fillCanary(in, 0, i); err != nil {
 			return known, err
 		}
 		if err := s.Run(1); err != nil {

@@ -150,7 +150,7 @@ func openSession(cfg Config, spec models.Spec, anySize bool) (*onnx.Session, err
 	return onnx.Open(onnx.Options{
 		Library: cfg.Library, Model: spec.Path, Device: cfg.device(), Threads: max(1, cfg.Threads),
 		Input:   onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(n)},
-		Outputs: outputs(spec, n), AnySize: anySize,
+		Outputs: outputs(spec, n), AnySize: anySize, Unit: spec.Layout.Scale,
 	})
 }
 

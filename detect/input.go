@@ -3,6 +3,7 @@ package detect
 import (
 	"github.com/sightline/sightline/detect/onnx"
 	"github.com/sightline/sightline/models"
+	"github.com/sightline/sightline/pipeline/picture"
 )
 
 // input is the network's input in one shape, with what reads the outputs that belong to it.
@@ -33,17 +34,30 @@ func bindInput(cfg Config, spec models.Spec, session *onnx.Session) (*input, err
 	return newInput(cfg, spec, b), nil
 }
 
-// item is the input of one item of the batch.
-func (in *input) item(i int) []float32 {
-	size := len(in.Input()) / in.maxBatch
-	return in.Input()[i*size : (i+1)*size]
+// fill makes a region of a picture one item of the batch.
+func (in *input) fill(i int, l *picture.Letterboxer, p *picture.I420, r picture.Rect) (picture.Transform, error) {
+	if in.Levels() != nil {
+		return l.FillLevels(itemOf(in.Levels(), i, in.maxBatch), in.shape.width, in.shape.height, p, r)
+	}
+	return l.Fill(itemOf(in.Input(), i, in.maxBatch), in.shape.width, in.shape.height, p, r)
+}
+
+// take copies one item of another batch in the same shape.
+func (in *input) take(i int, from *input, item int) {
+	copy(itemOf(in.Input(), i, in.maxBatch), itemOf(from.Input(), item, from.maxBatch))
+	copy(itemOf(in.Levels(), i, in.maxBatch), itemOf(from.Levels(), item, from.maxBatch))
+}
+
+// itemOf cuts one item out of a batch.
+func itemOf[T any](all []T, item, batch int) []T {
+	size := len(all) / batch
+	return all[item*size : (item+1)*size]
 }
 
 // outputsOf cuts the outputs of one item out of the batch; valid until the next call.
 func (in *input) outputsOf(item int) [][]float32 {
 	for i, all := range in.Outputs() {
-		size := len(all) / in.maxBatch
-		in.outputs[i] = all[item*size : (item+1)*size]
+		in.outputs[i] = itemOf(all, item, in.maxBatch)
 	}
 	return in.outputs
 }

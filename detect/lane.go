@@ -133,7 +133,7 @@ func (l *lane) prepare(j job, r bus.Region) {
 	if f.look.Shrunk > 1 {
 		part = picture.Rect{W: pic.Width, H: pic.Height}
 	}
-	transform, err := l.letterbox.Fill(in.item(len(l.items)), in.shape.width, in.shape.height, pic, part)
+	transform, err := in.fill(len(l.items), l.letterbox, pic, part)
 	transform.Scale /= float32(max(1, f.look.Shrunk))
 	switch {
 	case err != nil:
@@ -196,7 +196,7 @@ func (l *lane) inferEach() {
 			continue
 		}
 		l.input = in
-		copy(in.item(0), given.item(i))
+		in.take(0, given, i)
 		err = l.seat.run(in.Binding, 1, l.patience(in))
 		l.finish(&l.items[i], in.outputsOf(0), time.Since(started), err)
 		l.mind(err)

@@ -62,17 +62,17 @@ func (l *lane) try() error {
 // askCanary runs the session on the canary's picture alone.
 func (l *lane) askCanary(within time.Duration) error {
 	in := l.inputs[0]
-	if err := l.fillCanary(in.item(0), 0); err != nil {
+	if err := l.fillCanary(in, 0, 0); err != nil {
 		return err
 	}
 	return l.seat.run(in.Binding, 1, within)
 }
 
-// fillCanary puts the canary's picture into an input of the model's own shape, or, in odd places of a batch, its left half.
-func (l *lane) fillCanary(to []float32, place int) error {
+// fillCanary puts the canary's picture, or, for odd numbers, its left half, into an item of an input of the model's own shape.
+func (l *lane) fillCanary(in *input, item, number int) error {
 	p := canaryPicture()
-	part := picture.Rect{W: p.Width / (1 + place%2), H: p.Height}
-	if _, err := l.letterbox.Fill(to, l.spec.Width, l.spec.Height, p, part); err != nil {
+	part := picture.Rect{W: p.Width / (1 + number%2), H: p.Height}
+	if _, err := in.fill(item, l.letterbox, p, part); err != nil {
 		return fmt.Errorf("prepare the picture that sessions are checked with: %w", err)
 	}
 	return nil

@@ -85,7 +85,7 @@ func bareSessions(b *testing.B, model string, lanes int) []*onnx.Session {
 		var err error
 		sessions[i], err = onnx.Open(onnx.Options{
 			Model: spec.Path, Threads: 1, Input: onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(1)},
-			Outputs: outputs(spec),
+			Outputs: outputs(spec), Unit: spec.Layout.Scale,
 		})
 		if err != nil {
 			b.Fatal(err)

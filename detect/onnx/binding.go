@@ -12,7 +12,8 @@ import (
 
 // Binding is a network's input and outputs of fixed shapes, with their buffers. It belongs to its session's goroutine.
 type Binding struct {
-	input   []float32
+	input   []float32 // nil where it is levels
+	levels  []uint8   // nil where it is numbers
 	outputs [][]float32
 	most    int // items of the largest batch
 	// batches bind the first items of the buffers, the smallest number first; none once it is closed.
@@ -26,7 +27,7 @@ type batch struct {
 	copied  bool // the library copies the input when it is bound, to memory of the device: so it is bound for every run
 	input   string
 	session *ort.DynamicAdvancedSession
-	tensors []*ort.Tensor[float32] // of the input first
+	tensors []ort.Value // of the input first
 	binding *ort.IoBinding
 }
 
@@ -36,8 +37,14 @@ func newBinding(sessions []sized, input Tensor, outputs []Tensor) (*Binding, err
 	if err != nil {
 		return nil, err
 	}
-	b := &Binding{input: make([]float32, sizes[0]), most: int(input.Shape[0])}
-	b.pins.Pin(&b.input[0])
+	b := &Binding{most: int(input.Shape[0])}
+	if len(sessions) > 0 && sessions[0].levels {
+		b.levels = make([]uint8, sizes[0])
+		b.pins.Pin(&b.levels[0])
+	} else {
+		b.input = make([]float32, sizes[0])
+		b.pins.Pin(&b.input[0])
+	}
 	for _, size := range sizes[1:] {
 		output := make([]float32, size)
 		b.pins.Pin(&output[0])
@@ -88,11 +95,16 @@ func (b *Binding) bind(s sized, input Tensor, outputs []Tensor) (err error) {
 	if run.binding, err = s.session.CreateIoBinding(); err != nil {
 		return err
 	}
-	if err = run.bind(input, n, b.input, run.binding.BindInput); err != nil {
+	if s.levels {
+		err = bind(&run, input, n, b.levels, run.binding.BindInput)
+	} else {
+		err = bind(&run, input, n, b.input, run.binding.BindInput)
+	}
+	if err != nil {
 		return err
 	}
 	for i, t := range outputs {
-		if err = run.bind(t, n, b.outputs[i], run.binding.BindOutput); err != nil {
+		if err = bind(&run, t, n, b.outputs[i], run.binding.BindOutput); err != nil {
 			return err
 		}
 	}
@@ -101,7 +113,7 @@ func (b *Binding) bind(s sized, input Tensor, outputs []Tensor) (err error) {
 }
 
 // bind puts a tensor over the first n items of a buffer.
-func (b *batch) bind(t Tensor, n int64, buffer []float32, to func(string, ort.Value) error) error {
+func bind[T float32 | uint8](b *batch, t Tensor, n int64, buffer []T, to func(string, ort.Value) error) error {
 	tensor, err := ort.NewTensor(withBatch(t.Shape, n), buffer)
 	if err != nil {
 		return err
@@ -135,8 +147,12 @@ func (b batch) close() error {
 	return errors.Join(errs...)
 }
 
-// Input is the input of the largest batch, item after item. It stays the same for the session's life.
+// Input is the input of the largest batch, item after item; nil where the session takes levels. It stays the same for the session's life.
 func (b *Binding) Input() []float32 { return b.input }
+
+// Levels are the input of the largest batch, item after item, where the session takes levels; else nil. They stay the same for the
+// session's life.
+func (b *Binding) Levels() []uint8 { return b.levels }
 
 // Outputs are the outputs of the last Run in the order that they were named in, item after item. They stay the same for the session's
 // life.

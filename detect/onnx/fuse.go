@@ -11,43 +11,39 @@ import (
 // kernelDomain is that of the operators of our own.
 const kernelDomain = "sightline"
 
-// fuse gives a quantised network as onnxruntime runs it, with its int8 SiLUs in one operator each; nil for a network that has none.
+// fuse gives a quantised network as onnxruntime runs it, with its int8 SiLUs in one operator each; nil for a network that has none. It
+// tells whether that takes levels of a picture instead of numbers.
 // onnxruntime itself makes three passes of a SiLU, of which two are not vectorised, and they take as long as the convolutions.
 // What comes out is for this processor and this release of the library alone.
-func fuse(r recipe) ([]byte, error) {
+func fuse(r recipe) (network []byte, levels bool, err error) {
 	if !r.quantised() {
-		return nil, nil //nolint:nilnil // a float network: nothing to do
+		return nil, false, nil // a float network: nothing to do
 	}
 	whole, err := graph.Parse(r.model)
 	if err != nil || whole.Opsets[kernelDomain] != 0 {
 		// What cannot be read here, the library may still run; our own operators trust what they are given, so no file may name them.
-		return nil, nil //nolint:nilnil,nilerr // as above
+		return nil, false, nil //nolint:nilerr // as above
 	}
-	own, err := fuseOwn(whole)
+	levels, err = fuseStem(whole, r.unit)
 	if err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	own, err := fuseChannels(whole)
+	if err != nil {
+		return nil, false, err
 	}
 	m, err := optimise(whole, r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if fuseTables(m)+own == 0 {
-		return nil, nil //nolint:nilnil // no function of one tensor
+	if fuseTables(m)+own == 0 && !levels {
+		return nil, false, nil // no function of one tensor
 	}
 	if r.anySize { // not before: the optimiser wants to know sizes
 		freeSize(m)
 	}
-	return m.Marshal()
-}
-
-// fuseOwn puts in what the library has no int8 form for, before it optimises the rest, and returns how much it put in.
-func fuseOwn(m *graph.Model) (int, error) {
-	stems, err := fuseStem(m)
-	if err != nil {
-		return 0, err
-	}
-	byChannel, err := fuseChannels(m)
-	return stems + byChannel, err
+	network, err = m.Marshal()
+	return network, levels, err
 }
 
 // optimise has the library rewrite a network and reads what it wrote.

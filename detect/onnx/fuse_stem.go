@@ -2,25 +2,28 @@ package onnx
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/sightline/sightline/models/graph"
 )
 
-// fuseStem makes the first convolution one operator, from the picture's float planes to levels with channels last, where it is
-// quantised and this processor can run it. It returns how many it made. The optimiser cancels the transposition behind it.
-func fuseStem(m *graph.Model) (int, error) {
+// fuseStem makes the first convolution one operator, from the levels of a picture, a unit of which is so large a number, to levels
+// with channels last. It tells whether it did: the convolution must be quantised, and this processor able to run it. The optimiser cancels
+// the transposition behind it.
+func fuseStem(m *graph.Model, unit float32) (bool, error) {
 	g, x := m.Graph, m.Graph.Index()
-	if len(g.Inputs) != 1 || !stemSupported() {
-		return 0, nil
+	if unit == 0 || len(g.Inputs) != 1 || !stemSupported() {
+		return false, nil
 	}
 	s, ok := readStem(g, x, g.Inputs[0].Name)
 	if !ok {
-		return 0, nil
+		return false, nil
 	}
-	s.become(g)
+	s.become(g, unit)
 	g.RemoveDead()
+	g.Inputs[0].Type = graph.Uint8
 	m.Opsets[kernelDomain] = 1
-	return 1, m.Sort()
+	return true, m.Sort()
 }
 
 // stem is the first convolution of a network, with everything around it that rounds.
@@ -114,17 +117,18 @@ func (s *stem) fits() bool {
 	}
 	pad := s.conv.Attrs["auto_pad"].Text
 	return outputs%16 == 0 && channels >= 1 && channels <= 3 && h <= stemKernel && w <= stemKernel && s.conv.Int("group", 1) == 1 &&
-		(pad == "" || pad == "NOTSET") && (s.picture.zero == 0 || len(s.conv.Ints("pads")) == 0)
+		(pad == "" || pad == "NOTSET") && (s.picture.zero == 0 || !slices.ContainsFunc(s.conv.Ints("pads"), func(n int64) bool { return n != 0 }))
 }
 
 // become puts the operator into the graph.
-func (s *stem) become(g *graph.Graph) {
+func (s *stem) become(g *graph.Graph, unit float32) {
 	name := func(what string) string { return g.Fresh(s.to + "_stem_" + what) }
-	weights, parameters, geometry, made := name("weights"), name("parameters"), name("geometry"), name("last")
+	weights, parameters, geometry, table, made := name("weights"), name("parameters"), name("geometry"), name("table"), name("last")
 	g.Initializers[weights] = graph.NewInt8([]int64{int64(len(s.packed()))}, s.packed())
 	v := s.parameters()
 	g.Initializers[parameters] = graph.NewFloat([]int64{int64(len(v))}, v)
 	g.Initializers[geometry] = graph.NewInt64([]int64{9}, s.geometry())
+	g.Initializers[table] = graph.NewUint8([]int64{256}, s.table(unit))
 	for _, n := range g.Nodes {
 		if n.Outputs[0] == s.to {
 			n.Outputs[0] = g.Fresh(s.to + "_unused")
@@ -132,7 +136,7 @@ func (s *stem) become(g *graph.Graph) {
 	}
 	s.declare(g, made)
 	g.InsertAfter(nil,
-		&graph.Node{Op: "Stem", Domain: kernelDomain, Inputs: []string{s.from, weights, parameters, geometry}, Outputs: []string{made}},
+		&graph.Node{Op: "Stem", Domain: kernelDomain, Inputs: []string{s.from, weights, parameters, geometry, table}, Outputs: []string{made}},
 		&graph.Node{Op: "Transpose", Inputs: []string{made}, Outputs: []string{s.to}, Attrs: map[string]graph.Attr{"perm": graph.IntsAttr(0, 3, 1, 2)}})
 }
 
@@ -150,16 +154,27 @@ func (s *stem) packed() []int8 {
 	return packed
 }
 
-// parameters are, for each output, what a sum is multiplied with and what is added to give a level; then the same from a value of
-// the picture to its level.
+// table has the network's own level of each level of a picture.
+func (s *stem) table(unit float32) []uint8 {
+	t := table(levels{scale: float64(unit)}, s.picture, func(v float64) float64 { return v })
+	return t[:]
+}
+
+// parameters are, for each output, what a sum is multiplied with, then what is added to give a level.
 func (s *stem) parameters() []float32 {
 	n := len(s.scales)
-	v := make([]float32, 2*n, 2*n+2)
+	size := len(s.kernel.Data) / n
+	v := make([]float32, 2*n)
 	for c := range n {
-		v[c] = float32(s.picture.scale * s.scales[c] / s.output.scale)
-		v[n+c] = float32(s.bias[c]/s.output.scale + s.output.zero)
+		sum := 0.0 // of the kernel: what comes of the picture's zero point
+		for _, w := range s.kernel.Data[c*size:][:size] {
+			sum += float64(int8(w))
+		}
+		factor := s.picture.scale * s.scales[c] / s.output.scale
+		v[c] = float32(factor)
+		v[n+c] = float32(s.bias[c]/s.output.scale + s.output.zero - factor*sum*s.picture.zero)
 	}
-	return append(v, float32(1/s.picture.scale), float32(s.picture.zero))
+	return v
 }
 
 // geometry is kernel, strides, pads (top, left, bottom, right) and outputs.

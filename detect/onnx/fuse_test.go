@@ -149,7 +149,7 @@ func fusedOperators(t testing.TB, m *graph.Model) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fused, err := fuse(recipe{model: data})
+	fused, _, err := fuse(recipe{model: data, unit: 1.0 / 255})
 	if err != nil || fused == nil {
 		t.Fatalf("nothing was fused, %v", err)
 	}
@@ -184,7 +184,7 @@ func TestWhatCannotBeFusedStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fused, err := fuse(recipe{model: data})
+		fused, _, err := fuse(recipe{model: data})
 		if err != nil || (fused != nil) != (c.want > 0) {
 			t.Errorf("%s: %d bytes, %v", name, len(fused), err)
 		}

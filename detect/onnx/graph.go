@@ -55,7 +55,7 @@ func OpenGraph(o GraphOptions) (*GraphSession, error) {
 	if err := load(o.Library); err != nil {
 		return nil, err
 	}
-	session, err := newSession(recipe{
+	session, _, err := newSession(recipe{
 		model: o.Model, inputs: o.Inputs, outputs: o.Outputs, threads: o.Threads, level: o.Level, written: o.Optimised, plain: o.Plain,
 	})
 	if err != nil {

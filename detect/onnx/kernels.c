@@ -131,18 +131,18 @@ static int first[1] = {0};
 static size_t inplace(int **input, int **output) { return *input = first, *output = first, 1; }
 static void release_inplace(int *input, int *output) { (void)input, (void)output; }
 
-// Stem: x float [N, channels, height, width], weights, parameters (factors, bias, steps, zero), geometry (kernel, strides, pads,
-// outputs) -> levels [N, height, width, outputs]. Its state is the buffer of packed rows.
+// Stem: x [N, channels, height, width], weights, parameters (factors, bias), geometry (kernel, strides, pads, outputs), table ->
+// levels [N, height, width, outputs]. Its state is the buffer of packed rows.
 typedef struct {
 	uint8_t *buffer;
 	size_t size;
 } rows;
 
 static const char *stem_name(const abi_operator *op) { return (void)op, "Stem"; }
-static size_t four(const abi_operator *op) { return (void)op, 4; }
+static size_t five(const abi_operator *op) { return (void)op, 5; }
 
 static int stem_types(const abi_operator *op, size_t i) {
-	static const int types[] = {ABI_FLOAT, ABI_INT8, ABI_FLOAT, ABI_INT64};
+	static const int types[] = {ABI_UINT8, ABI_INT8, ABI_FLOAT, ABI_INT64, ABI_UINT8};
 	return (void)op, types[i];
 }
 
@@ -161,7 +161,14 @@ static void stem_read(stem *s, const int64_t *dims, const int64_t *geometry, con
 	for (int i = 0; i < 2; i++) s->kernel[i] = (size_t)geometry[i], s->strides[i] = (size_t)geometry[2 + i];
 	for (int i = 0; i < 4; i++) s->pads[i] = (size_t)geometry[4 + i];
 	s->factors = parameters, s->bias = parameters + s->outputs;
-	s->steps = parameters[2 * s->outputs], s->zero = parameters[2 * s->outputs + 1];
+}
+
+// unless_same gives a table back if it changes anything.
+static const uint8_t *unless_same(const uint8_t *table) {
+	for (int i = 0; i < 256; i++) {
+		if (table[i] != i) return table;
+	}
+	return NULL;
 }
 
 static status room_for(rows *r, size_t size) {
@@ -174,18 +181,21 @@ static status room_for(rows *r, size_t size) {
 
 static status stem_compute(void *kernel, void *context) {
 	void *value = NULL;
-	float *x = NULL, *parameters = NULL;
+	uint8_t *x = NULL, *table = NULL;
+	float *parameters = NULL;
 	int64_t *geometry = NULL, dims[MAX_RANK];
 	uint8_t *y = NULL;
 	size_t rank = 0, n = 0;
 	stem s = {0};
-	status failed = input_of(context, 3, (void **)&geometry, &value);
+	status failed = input_of(context, 4, (void **)&table, &value);
+	if (!failed) failed = input_of(context, 3, (void **)&geometry, &value);
 	if (!failed) failed = input_of(context, 2, (void **)&parameters, &value);
 	if (!failed) failed = input_of(context, 1, (void **)&s.weights, &value);
 	if (!failed) failed = input_of(context, 0, (void **)&x, &value);
 	if (!failed) failed = shape_of(value, dims, &rank, &n);
 	if (failed) return failed;
 	stem_read(&s, dims, geometry, parameters);
+	s.table = unless_same(table);
 	if ((failed = room_for(kernel, stem_rows_bytes(&s)))) return failed;
 	int64_t out[4] = {dims[0], (int64_t)stem_size(&s, 0), (int64_t)stem_size(&s, 1), (int64_t)s.outputs};
 	if ((failed = output_of(context, out, 4, (void **)&y))) return failed;
@@ -204,7 +214,7 @@ static status stem_compute(void *kernel, void *context) {
 static const abi_operator operators[] = {
 	TABLE_OPERATOR(lookup_name, lookup_compute),
 	TABLE_OPERATOR(channels_name, channels_compute),
-	{OPERATOR(stem_name, four, stem_types), .create_v2 = stem_begin, .destroy = stem_end, .compute_v2 = stem_compute},
+	{OPERATOR(stem_name, five, stem_types), .create_v2 = stem_begin, .destroy = stem_end, .compute_v2 = stem_compute},
 };
 
 // The domain lives as long as the process: sessions keep pointing to it.

@@ -26,7 +26,7 @@ typedef struct {
 	size_t kernel[2], strides[2], pads[4];   // height and width; top, left, bottom, right
 	const int8_t *weights;                   // [outputs/16][height][width][16][4], the channels padded with 0
 	const float *factors, *bias;             // of each output: level = sum * factor + bias
-	float steps, zero;                       // level of the picture = value * steps + zero
+	const uint8_t *table;                    // the network's level of each level of the picture; NULL: the same
 } stem;
 
 // Whether this processor can run it.
@@ -40,7 +40,7 @@ static inline size_t stem_size(const stem *s, int i) {
 // Bytes of buffer that a run needs.
 size_t stem_rows_bytes(const stem *s);
 
-// x [channels, height, width] to y [height, width, outputs].
-void stem_run(const stem *s, const float *x, uint8_t *buffer, uint8_t *y);
+// x [channels, height, width] to y [height, width, outputs]. Padding is of level 0.
+void stem_run(const stem *s, const uint8_t *x, uint8_t *buffer, uint8_t *y);
 
 #endif

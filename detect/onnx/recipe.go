@@ -18,26 +18,30 @@ type recipe struct {
 	level           Optimisation
 	written         string // where the optimised network is written to; "": nowhere
 	plain           bool
-	anySize         bool // height and width of the input are left open
-	batch           int  // that the network is made for, whatever the file says; 0: as the file says
-	kernels         bool // our own operators are known: only in what was made here, since they trust what they are given
+	unit            float32 // see Options
+	anySize         bool    // height and width of the input are left open
+	batch           int     // that the network is made for, whatever the file says; 0: as the file says
+	kernels         bool    // our own operators are known: only in what was made here, since they trust what they are given
 }
 
-// newSession opens a network, with our own operators where it is quantised.
-func newSession(r recipe) (*ort.DynamicAdvancedSession, error) {
+// newSession opens a network, with our own operators where it is quantised, and tells whether it takes levels instead of numbers then.
+func newSession(r recipe) (session *ort.DynamicAdvancedSession, levels bool, err error) {
 	if r.plain || r.level == OptimiseNothing || r.written != "" {
-		return r.freed()
+		session, err = r.freed()
+		return session, false, err
 	}
-	fused, err := fuse(r)
+	fused, levels, err := fuse(r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if fused != nil {
-		// It is optimised already, and has operators that the optimiser does not know.
-		r.path, r.model, r.level, r.kernels = "", fused, OptimiseNothing, true
-		return r.open()
+	if fused == nil {
+		session, err = r.freed()
+		return session, false, err
 	}
-	return r.freed()
+	// It is optimised already, and has operators that the optimiser does not know.
+	r.path, r.model, r.level, r.kernels = "", fused, OptimiseNothing, true
+	session, err = r.open()
+	return session, levels, err
 }
 
 // quantised tells whether a network computes in int8 where it can.

@@ -22,8 +22,11 @@ type Options struct {
 	Model   string   // path of the .onnx file
 	Device  string   // see ParseDevice
 	Threads int      // 0: one
-	Input   Tensor   // float32; Shape[0] is the largest batch
+	Input   Tensor   // float32, see Unit; Shape[0] is the largest batch
 	Outputs []Tensor // float32; Shape[0] is the same
+	// Unit is the number that a network was trained to be given for level 1 of 0 to 255. Where it is known, a session may take levels
+	// instead of numbers, a quarter of the memory: see Binding.Levels. 0: only numbers.
+	Unit float32
 	// AnySize frees height and width of the input, so that Bind takes others than Input's. It is for networks of which nothing is bound
 	// to one size: a run of another size fails where something is.
 	AnySize bool
@@ -44,6 +47,7 @@ type Session struct {
 type sized struct {
 	size    int
 	copied  bool // see batch
+	levels  bool // it takes levels, not numbers
 	session *ort.DynamicAdvancedSession
 }
 
@@ -74,7 +78,7 @@ func (s *Session) open(o Options, device Device) error {
 	r := recipe{
 		path: o.Model, model: model, inputs: []string{o.Input.Name}, outputs: names(o.Outputs), threads: o.Threads, device: device,
 		plain:   o.Plain || device.Kind != CPU, // operators of our own are for processors
-		anySize: o.AnySize,
+		anySize: o.AnySize, unit: o.Unit,
 	}
 	if s.sessions, err = openSizes(r, int(o.Input.Shape[0])); err != nil {
 		return err
@@ -86,9 +90,9 @@ func (s *Session) open(o Options, device Device) error {
 // openSizes opens what runs batches up to the largest. What is open is given also with an error.
 func openSizes(r recipe, most int) (all []sized, err error) {
 	if r.device.AnyShape() {
-		one, err := newSession(r)
+		one, levels, err := newSession(r)
 		for n := 1; n <= most && err == nil; n++ {
-			all = append(all, sized{size: n, session: one})
+			all = append(all, sized{size: n, levels: levels, session: one})
 		}
 		return all, err
 	}
@@ -99,11 +103,11 @@ func openSizes(r recipe, most int) (all []sized, err error) {
 func openEach(r recipe, sizes []int) (all []sized, err error) {
 	for _, n := range sizes {
 		r.batch = n
-		one, err := newSession(r)
+		one, levels, err := newSession(r)
 		if err != nil {
 			return all, err
 		}
-		all = append(all, sized{size: n, copied: true, session: one})
+		all = append(all, sized{size: n, copied: true, levels: levels, session: one})
 	}
 	return all, nil
 }

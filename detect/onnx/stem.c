@@ -1,11 +1,13 @@
-// The first convolution of a network in int8, straight from the picture's float planes to levels with channels last. onnxruntime
-// makes a matrix of every patch first, which for three channels takes longer than the float convolution.
+// The first convolution of a network in int8, straight from the picture's planes to levels with channels last. onnxruntime wants them as
+// floats, four times the memory, and makes a matrix of every patch first, which for three channels takes longer than the float convolution.
 #include "kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-size_t stem_rows_bytes(const stem *s) { return s->kernel[0] * (s->width + s->pads[1] + s->pads[3]) * 4; }
+static size_t stride_of(const stem *s) { return (s->width + s->pads[1] + s->pads[3]) * 4; }
+
+size_t stem_rows_bytes(const stem *s) { return s->kernel[0] * stride_of(s) + 3 * s->width; }
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -14,34 +16,35 @@ size_t stem_rows_bytes(const stem *s) { return s->kernel[0] * (s->width + s->pad
 
 int stem_supported(void) { return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"); }
 
-// level brings 16 numbers to levels 0 to 255 in 32 bits each.
-STEM static inline __m512i level(const float *x, __mmask16 some, __m512 steps, __m512 zero) {
-	__m512 v = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(some, x), steps, zero);
-	return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(v, _mm512_setzero_ps()), _mm512_set1_ps(255)));
+// channels_of finds the levels of one row of the picture as the network counts them, channel by channel, by way of room where they differ.
+static void channels_of(const stem *s, const uint8_t *x, size_t y, uint8_t *room, const uint8_t *of[3]) {
+	for (size_t c = 0; c < s->channels; c++) {
+		of[c] = x + (c * s->height + y) * s->width;
+		if (!s->table) continue;
+		lookup_bytes(of[c], s->table, room + c * s->width, s->width);
+		of[c] = room + c * s->width;
+	}
 }
 
 // pack_row writes one row of the picture as four bytes a pixel, the channels' levels and a 0, with the padding on both sides.
-STEM static void pack_row(const stem *s, const float *x, ptrdiff_t y, uint8_t *row) {
-	size_t pad_left = s->pads[1], pad_right = s->pads[3], plane = s->height * s->width;
-	uint32_t zero = (uint32_t)s->zero, pad = zero | (s->channels > 1 ? zero << 8 : 0) | (s->channels > 2 ? zero << 16 : 0);
-	uint32_t *out = (uint32_t *)row;
-	size_t all = pad_left + s->width + pad_right;
+STEM static void pack_row(const stem *s, const uint8_t *x, ptrdiff_t y, uint8_t *room, uint8_t *row) {
+	size_t pad_left = s->pads[1];
 	if (y < 0 || y >= (ptrdiff_t)s->height) {
-		for (size_t i = 0; i < all; i++) out[i] = pad;
+		memset(row, 0, stride_of(s));
 		return;
 	}
-	for (size_t i = 0; i < pad_left; i++) out[i] = pad;
-	for (size_t i = 0; i < pad_right; i++) out[all - 1 - i] = pad;
-	const __m512 steps = _mm512_set1_ps(s->steps), z = _mm512_set1_ps(s->zero);
-	x += (size_t)y * s->width;
+	const uint8_t *of[3];
+	channels_of(s, x, (size_t)y, room, of);
+	memset(row, 0, pad_left * 4);
+	memset(row + (pad_left + s->width) * 4, 0, s->pads[3] * 4);
 	for (size_t i = 0; i < s->width; i += 16) {
 		size_t left = s->width - i;
 		__mmask16 some = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-		__m512i v = level(x + i, some, steps, z);
+		__m512i v = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, of[0] + i));
 		for (size_t c = 1; c < s->channels; c++) {
-			v = _mm512_or_si512(v, _mm512_slli_epi32(level(x + c * plane + i, some, steps, z), (unsigned)(8 * c)));
+			v = _mm512_or_si512(v, _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, of[c] + i)), (unsigned)(8 * c)));
 		}
-		_mm512_mask_storeu_epi32(out + pad_left + i, some, v);
+		_mm512_mask_storeu_epi32(row + (pad_left + i) * 4, some, v);
 	}
 }
 
@@ -73,8 +76,8 @@ STEM static inline void convolve(const stem *s, const uint8_t *const *rows, size
 	for (size_t j = 0; j < n; j++) store(s, sum[j], out, y + j * s->outputs + out);
 }
 
-STEM void stem_run(const stem *s, const float *x, uint8_t *buffer, uint8_t *y) {
-	size_t stride = (s->width + s->pads[1] + s->pads[3]) * 4, high = s->kernel[0];
+STEM void stem_run(const stem *s, const uint8_t *x, uint8_t *buffer, uint8_t *y) {
+	size_t stride = stride_of(s), high = s->kernel[0];
 	size_t oh = stem_size(s, 0), ow = stem_size(s, 1);
 	const uint8_t *rows[STEM_KERNEL];
 	ptrdiff_t packed = -(ptrdiff_t)s->pads[0]; // the first row of the picture that is not packed yet
@@ -84,7 +87,7 @@ STEM void stem_run(const stem *s, const float *x, uint8_t *buffer, uint8_t *y) {
 		for (size_t u = 0; u < high; u++) {
 			ptrdiff_t at = top + (ptrdiff_t)u;
 			uint8_t *row = buffer + (size_t)(at + (ptrdiff_t)s->pads[0]) % high * stride;
-			if (at >= packed) pack_row(s, x, at, row), packed = at + 1;
+			if (at >= packed) pack_row(s, x, at, buffer + high * stride, row), packed = at + 1;
 			rows[u] = row;
 		}
 		for (size_t ox = 0; ox < ow; ox += BLOCK) {
@@ -99,5 +102,5 @@ STEM void stem_run(const stem *s, const float *x, uint8_t *buffer, uint8_t *y) {
 }
 #else
 int stem_supported(void) { return 0; }
-void stem_run(const stem *s, const float *x, uint8_t *buffer, uint8_t *y) { (void)s, (void)x, (void)buffer, (void)y; }
+void stem_run(const stem *s, const uint8_t *x, uint8_t *buffer, uint8_t *y) { (void)s, (void)x, (void)buffer, (void)y; }
 #endif

@@ -82,9 +82,11 @@ func networks(specs []models.Spec) (all []contestant, closers closers, err error
 			return nil, nil, errors.Join(err, closers.Close())
 		}
 		closers = append(closers, s)
-		input := s.Input()
-		for i := range input {
-			input[i] = 255 * spec.Layout.Scale * random.Float32()
+		for i := range s.Input() {
+			s.Input()[i] = 255 * spec.Layout.Scale * random.Float32()
+		}
+		for i := range s.Levels() {
+			s.Levels()[i] = uint8(random.IntN(256))
 		}
 		all = append(all, func(int) (time.Duration, error) {
 			began := time.Now()
@@ -101,7 +103,7 @@ func openAlone(spec models.Spec) (*onnx.Session, error) {
 		outputs = append(outputs, onnx.Tensor(o))
 	}
 	return onnx.Open(onnx.Options{
-		Model: spec.Path, Threads: 1, Input: onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(1)}, Outputs: outputs,
+		Model: spec.Path, Threads: 1, Input: onnx.Tensor{Name: spec.Input, Shape: spec.InputShape(1)}, Outputs: outputs, Unit: spec.Layout.Scale,
 	})
 }
 
