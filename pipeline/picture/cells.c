@@ -1,5 +1,7 @@
 #include "planes.h"
 
+#include <math.h>
+
 #define CELL 16     // pixels a side
 #define ROW_EVERY 4 // rows of them that are read
 
@@ -27,5 +29,15 @@ void sl_cell_means(const uint8_t *luma, int stride, int columns, int rows, uint8
       for (int k = 0; k < READ; k++) sum += sum16(at + (int64_t)k * ROW_EVERY * stride);
       *means++ = (uint8_t)(sum / PIXELS);
     }
+  }
+}
+
+SIGHTLINE_CLONES
+void sl_cell_changes(const uint8_t *restrict means, float *restrict background, bool *restrict changed, int n, float shift, float threshold,
+                     float follow) {
+  for (int i = 0; i < n; i++) {
+    const float d = (float)means[i] - background[i];
+    changed[i] = fabsf(d - shift) > threshold;
+    background[i] += follow * d;
   }
 }

@@ -26,7 +26,7 @@ type Motion struct {
 	background    []float32 // what it used to be
 	changed       []bool    // cells that differ
 	moving        []bool    // those of them that are not alone
-	seen          []bool    // by Clusters
+	left          []bool    // those of them that Clusters has not seen yet
 	stack         []int     // of Clusters
 	clusters      []Rect
 	shifts        [511]int // histogram of differences, -255 to 255
@@ -63,27 +63,26 @@ func (m *Motion) resize(columns, rows int) {
 	n := columns * rows
 	m.columns, m.rows = columns, rows
 	m.small, m.background = make([]byte, n), make([]float32, n)
-	m.changed, m.moving, m.seen = make([]bool, n), make([]bool, n), make([]bool, n)
+	m.changed, m.moving, m.left = make([]bool, n), make([]bool, n), make([]bool, n)
 }
 
 // compare finds the cells that differ by more than the picture as a whole, and lets the background follow.
 func (m *Motion) compare(after time.Duration) {
 	shift := m.shift()
 	follow := float32(1 - math.Exp(-max(after.Seconds(), 0)/motionMemory.Seconds()))
-	for i, v := range m.small {
-		d := float32(v) - m.background[i]
-		m.changed[i] = d-shift > motionThreshold || shift-d > motionThreshold
-		m.background[i] += follow * d
-	}
+	C.sl_cell_changes(u8(m.small), (*C.float)(&m.background[0]), (*C.bool)(&m.changed[0]), C.int(len(m.small)), C.float(shift), motionThreshold, C.float(follow))
 }
 
-// shift is the median difference of all cells.
+// shiftEvery is how many cells are passed over for one that shift counts; no multiple of usual numbers of columns, so that all are seen.
+const shiftEvery = 7
+
+// shift is the median difference of cells all over the picture.
 func (m *Motion) shift() float32 {
 	m.shifts = [len(m.shifts)]int{}
-	for i, v := range m.small {
-		m.shifts[int(float32(v)-m.background[i]+255.5)]++ // rounded: what is cut off is never below 0
+	for i := 0; i < len(m.small); i += shiftEvery {
+		m.shifts[int(float32(m.small[i])-m.background[i]+255.5)]++ // rounded: what is cut off is never below 0
 	}
-	left := len(m.small) / 2
+	left := (len(m.small) + shiftEvery - 1) / shiftEvery / 2
 	for d, n := range m.shifts {
 		if left -= n; left < 0 {
 			return float32(d - 255)

@@ -6,10 +6,10 @@ const clusterGap = 1
 // Clusters gives the rectangles, in pixels of the picture, around cells that move together, each of at least so many cells, in
 // the order of their first cell, row by row; valid until the next call. A gap of one cell does not part them.
 func (m *Motion) Clusters(least int) []Rect {
-	clear(m.seen)
+	copy(m.left, m.moving)
 	m.clusters = m.clusters[:0]
-	for i, moving := range m.moving {
-		if moving && !m.seen[i] {
+	for i := range m.left {
+		if m.left[i] {
 			if r, cells := m.spread(i); cells >= least {
 				m.clusters = append(m.clusters, r)
 			}
@@ -21,7 +21,7 @@ func (m *Motion) Clusters(least int) []Rect {
 // spread follows moving cells from one to the next and gives the rectangle around all, and their number.
 func (m *Motion) spread(from int) (Rect, int) {
 	x1, y1, x2, y2, cells := m.columns, m.rows, 0, 0, 0
-	m.seen[from] = true
+	m.left[from] = false
 	m.stack = append(m.stack[:0], from)
 	for len(m.stack) > 0 {
 		i := m.stack[len(m.stack)-1]
@@ -36,11 +36,14 @@ func (m *Motion) spread(from int) (Rect, int) {
 // push puts the moving neighbours of a cell on the stack that were not seen yet.
 func (m *Motion) push(x, y int) {
 	const near = 1 + clusterGap
+	left, right := max(x-near, 0), min(x+near, m.columns-1)
 	for v := max(y-near, 0); v <= min(y+near, m.rows-1); v++ {
-		for u := max(x-near, 0); u <= min(x+near, m.columns-1); u++ {
-			if i := v*m.columns + u; m.moving[i] && !m.seen[i] {
-				m.seen[i] = true
-				m.stack = append(m.stack, i)
+		from := v*m.columns + left
+		row := m.left[from : v*m.columns+right+1]
+		for u, moving := range row {
+			if moving {
+				row[u] = false
+				m.stack = append(m.stack, from+u)
 			}
 		}
 	}

@@ -2,6 +2,7 @@
 #ifndef SIGHTLINE_PICTURE_PLANES_H
 #define SIGHTLINE_PICTURE_PLANES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // SIGHTLINE_CLONES compiles a function once for each width of vectors and chooses when the program is loaded. It needs
@@ -31,6 +32,10 @@ void sl_from_rgb(const uint8_t *rgb, int stride, int bytes, int w, int h, uint8_
 
 // sl_cell_means gives the mean luma of each cell of 16 by 16 pixels, of one row of it in four.
 void sl_cell_means(const uint8_t *luma, int stride, int columns, int rows, uint8_t *means);
+
+// sl_cell_changes tells which of n cells differ by more than threshold from what they used to be and the shift of all, and lets what they
+// used to be follow by a part of the difference.
+void sl_cell_changes(const uint8_t *means, float *background, bool *changed, int n, float shift, float threshold, float follow);
 
 // sl_letterbox_plan is what one picture and one network ask for. It holds no pointers, so that Go memory can carry it.
 typedef struct {
