@@ -72,6 +72,9 @@ type Conn struct {
 	subs   map[*Subscription]struct{}
 	online chan struct{} // closed while connected
 	making sync.Mutex    // one maker of streams at a time
+
+	outletsMu sync.Mutex // protects outlets; held while the broker is told of one
+	outlets   map[string]*outlet
 }
 
 type counters struct {
@@ -89,7 +92,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	}
 	c := &Conn{
 		subjects: subjects, store: cfg.StoreBytes, log: log, local: cfg.Server != nil, out: newOutbox(),
-		closed: make(chan struct{}), remake: make(chan struct{}, 1), subs: map[*Subscription]struct{}{}, online: make(chan struct{}),
+		closed: make(chan struct{}), remake: make(chan struct{}, 1), subs: map[*Subscription]struct{}{}, outlets: map[string]*outlet{}, online: make(chan struct{}),
 	}
 	where, err := c.dial(ctx, cfg)
 	if err != nil {

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -170,6 +171,10 @@ func TestSchemasAndParsersAgree(t *testing.T) {
 	for name, text := range map[string]string{
 		"null list": strings.Replace(good, `[{"label":"person","class_id":0,"score":0.5,"box":[1,2,3,4]}]`, "null", 1),
 		"two":       good + good, "empty": "", "list": "[]", "huge": good + strings.Repeat(" ", MaxMessage),
+		"box of three": strings.Replace(good, "[1,2,3,4]", "[1,2,3]", 1), "box of five": strings.Replace(good, "[1,2,3,4]", "[1,2,3,4,5]", 1),
+		"box of text": strings.Replace(good, "[1,2,3,4]", `["1",2,3,4]`, 1), "box of boxes": strings.Replace(good, "[1,2,3,4]", "[[1],2,3,4]", 1),
+		"box of nothing": strings.Replace(good, "[1,2,3,4]", "[1,2,3,null]", 1), "no box": strings.Replace(good, "[1,2,3,4]", `"1,2,3,4"`, 1),
+		"huge box":       strings.Replace(good, "[1,2,3,4]", "[1,2,3,4e99]", 1),
 		"box inside out": strings.Replace(good, "[1,2,3,4]", "[3,2,1,4]", 1), "far box": strings.Replace(good, "[1,2,3,4]", "[1,2,3,1e9]", 1),
 	} {
 		if _, err := ParseDetections([]byte(text)); err == nil {
@@ -363,4 +368,22 @@ func FuzzParse(f *testing.F) {
 			t.Error("invalid status")
 		}
 	})
+}
+
+// BenchmarkParseDetections reads what a crowded 4K frame gives.
+func BenchmarkParseDetections(b *testing.B) {
+	d := someDetections("gate", 1)
+	for i := range 60 {
+		d.Objects = append(d.Objects, Object{"person", 0, 0.87, Box{float32(i) + 12.34, 610.5, 1620.25, 841.125}})
+	}
+	data, err := json.Marshal(d.complete())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseDetections(data); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

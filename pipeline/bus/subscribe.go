@@ -20,8 +20,8 @@ const (
 // in time is dropped, the oldest first.
 type Subscription struct {
 	conn    *Conn
-	sub     *nats.Subscription
-	deliver func(*nats.Msg)
+	subject string
+	deliver func(*arrival)
 	dropped atomic.Uint64
 	wake    chan struct{}
 	stop    chan struct{}
@@ -30,7 +30,7 @@ type Subscription struct {
 
 	mu    sync.Mutex // protects the queue
 	limit int
-	queue []*nats.Msg
+	queue []*arrival
 	bytes int
 }
 
@@ -41,7 +41,8 @@ func (c *Conn) SubscribeFrames(camera string, fn func(*Frame)) (*Subscription, e
 	return subscribe(c, camera, c.subjects.Frames, pendingFrames, parse, fn)
 }
 
-// SubscribeDetections calls fn for the detections of a camera, or of all for "*". fn may keep the message, here and below.
+// SubscribeDetections calls fn for the detections of a camera, or of all for "*". fn may keep the message, here and below, but not change
+// it: other subscriptions have the same.
 func (c *Conn) SubscribeDetections(camera string, fn func(*Detections)) (*Subscription, error) {
 	return subscribe(c, camera, c.subjects.Detections, pendingMessages, fromBody(ParseDetections), fn)
 }
@@ -72,34 +73,31 @@ func subscribe[T any](c *Conn, name string, subject func(string) string, limit i
 			return nil, fmt.Errorf("subscribe: %w", err)
 		}
 	}
-	s := &Subscription{conn: c, wake: make(chan struct{}, 1), stop: make(chan struct{}), limit: limit}
-	s.deliver = func(m *nats.Msg) {
-		v, err := parse(m)
+	s := &Subscription{conn: c, subject: subject(name), wake: make(chan struct{}, 1), stop: make(chan struct{}), limit: limit}
+	s.deliver = func(a *arrival) {
+		v, err := parsed(a, parse)
 		if err != nil {
-			c.malformed(m.Subject, err)
+			c.malformed(a.msg.Subject, err)
 			return
 		}
 		c.counters.received.Add(1)
 		fn(v)
 	}
-	if err := s.start(subject(name)); err != nil {
-		return nil, fmt.Errorf("subscribe to %s: %w", subject(name), err)
+	if err := s.start(); err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", s.subject, err)
 	}
 	return s, nil
 }
 
 // start returns when the broker knows of the subscription, if it is there.
-func (s *Subscription) start(subject string) error {
+func (s *Subscription) start() error {
 	c := s.conn
-	err := c.usable()
-	if err != nil {
+	if err := c.usable(); err != nil {
 		return err
 	}
-	if s.sub, err = c.nc.Subscribe(subject, s.push); err != nil {
+	if err := c.attach(s.subject, s); err != nil {
 		return err
 	}
-	// The library's own queue is only passed through; its bound is what may come while push waits for the processor.
-	_ = s.sub.SetPendingLimits(-1, 2*pendingBytes)
 	c.mu.Lock()
 	c.subs[s] = struct{}{}
 	c.mu.Unlock()
@@ -111,13 +109,13 @@ func (s *Subscription) start(subject string) error {
 }
 
 // push is called by the library's goroutine; it must not wait.
-func (s *Subscription) push(m *nats.Msg) {
+func (s *Subscription) push(a *arrival) {
 	s.mu.Lock()
-	s.queue = append(s.queue, m)
-	s.bytes += len(m.Data)
+	s.queue = append(s.queue, a)
+	s.bytes += len(a.msg.Data)
 	drop := 0
 	for len(s.queue)-drop > s.limit || s.bytes > pendingBytes && len(s.queue)-drop > 1 {
-		s.bytes -= len(s.queue[drop].Data)
+		s.bytes -= len(s.queue[drop].msg.Data)
 		drop++
 	}
 	if drop > 0 {
@@ -136,18 +134,18 @@ func (s *Subscription) push(m *nats.Msg) {
 	}
 }
 
-func (s *Subscription) pop() *nats.Msg {
+func (s *Subscription) pop() *arrival {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.queue) == 0 {
 		return nil
 	}
-	m := s.queue[0]
+	a := s.queue[0]
 	kept := copy(s.queue, s.queue[1:])
 	s.queue[kept] = nil
 	s.queue = s.queue[:kept]
-	s.bytes -= len(m.Data)
-	return m
+	s.bytes -= len(a.msg.Data)
+	return a
 }
 
 func (s *Subscription) run() {
@@ -157,12 +155,12 @@ func (s *Subscription) run() {
 			return
 		case <-s.wake:
 		}
-		for m := s.pop(); m != nil; m = s.pop() {
+		for a := s.pop(); a != nil; a = s.pop() {
 			select {
 			case <-s.stop:
 				return
 			default:
-				s.deliver(m)
+				s.deliver(a)
 			}
 		}
 	}
@@ -176,7 +174,7 @@ func (s *Subscription) Dropped() uint64 { return s.dropped.Load() }
 func (s *Subscription) Close() {
 	s.once.Do(func() {
 		close(s.stop)
-		_ = s.sub.Unsubscribe()
+		s.conn.detach(s.subject, s)
 		s.conn.mu.Lock()
 		delete(s.conn.subs, s)
 		s.conn.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 func TestEveryMessageArrivesAsItWasSent(t *testing.T) {
@@ -118,6 +120,48 @@ func TestClosedSubscriptionIsQuiet(t *testing.T) {
 	if calls != 0 {
 		t.Errorf("called %d times", calls)
 	}
+}
+
+// TestSubscriptionsOfOneSubjectShare: the broker sends a message to a connection once, it is read once, and all have it until each of them
+// is closed.
+func TestSubscriptionsOfOneSubjectShare(t *testing.T) {
+	broker := newBroker(t, "")
+	c := connect(t, Config{Server: broker})
+	var heard [2]chan *Detections
+	var subs [2]*Subscription
+	subscribed := func() int {
+		z, err := broker.server.Subsz(&server.SubszOptions{Subscriptions: true, Test: c.subjects.Detections("gate")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z.Total
+	}
+	before := subscribed() // the stream's own
+	for i := range heard {
+		heard[i] = make(chan *Detections, 4)
+		var err error
+		if subs[i], err = c.SubscribeDetections("gate", func(d *Detections) { heard[i] <- d }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "one subscription at the broker", func() bool { return subscribed() == before+1 })
+	send := func(seq uint64) {
+		t.Helper()
+		if err := c.PublishDetections(t.Context(), someDetections("gate", seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(1)
+	if a, b := <-heard[0], <-heard[1]; a != b || a.Seq != 1 {
+		t.Errorf("%+v and %+v", a, b)
+	}
+	subs[0].Close()
+	send(2)
+	if d := <-heard[1]; d.Seq != 2 || len(heard[0]) > 0 {
+		t.Errorf("%+v; the closed one has %d", d, len(heard[0]))
+	}
+	subs[1].Close()
+	eventually(t, "none at the broker", func() bool { return subscribed() == before })
 }
 
 func TestSubscribeRefusesNames(t *testing.T) {

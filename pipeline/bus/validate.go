@@ -1,9 +1,11 @@
 package bus
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -268,16 +270,22 @@ func (c *Counts) complete() Counts {
 	return m
 }
 
-// UnmarshalJSON accepts exactly four numbers.
+// UnmarshalJSON accepts exactly four numbers. It is called for every object of every frame: by general means, half of the time that
+// detections take to read is that of their boxes.
 func (b *Box) UnmarshalJSON(data []byte) error {
-	var v []float32
-	if err := json.Unmarshal(data, &v); err != nil {
-		return err
+	inner, ok := bytes.CutPrefix(bytes.TrimSpace(data), []byte("["))
+	inner, also := bytes.CutSuffix(inner, []byte("]"))
+	if n := bytes.Count(inner, []byte(",")) + 1; !ok || !also || n != len(b) {
+		return fmt.Errorf("a box is a list of %d numbers", len(b))
 	}
-	if len(v) != len(b) {
-		return fmt.Errorf("a box has %d numbers, not %d", len(b), len(v))
+	for i := range b {
+		one, rest, _ := bytes.Cut(inner, []byte(","))
+		v, err := strconv.ParseFloat(string(bytes.TrimSpace(one)), 32)
+		if err != nil {
+			return fmt.Errorf("a box: %w", err)
+		}
+		b[i], inner = float32(v), rest
 	}
-	copy(b[:], v)
 	return nil
 }
 
