@@ -98,14 +98,15 @@ static void ask(pair *p, const uint8_t *plane, int stride, int row, const steps 
   for (uintptr_t at = (uintptr_t)(line + s->left[0]); at <= end; at += 64) __builtin_prefetch((const void *)at);
 }
 
+// load makes both rows; where they are one, the second has no share, and stays what it is.
 static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower, const steps *s) {
-  if (p->number[1] == upper || p->number[0] == lower) {
+  if (p->number[0] != upper && (p->number[1] == upper || p->number[0] == lower)) {
     pair old = *p;
     p->number[0] = old.number[1], p->row[0] = old.row[1];
     p->number[1] = old.number[0], p->row[1] = old.row[0];
   }
   const int32_t want[2] = {upper, lower};
-  for (int k = 0; k < 2; k++) {
+  for (int k = 0; k < 1 + (lower != upper); k++) {
     if (p->number[k] == want[k]) continue;
     across(plane + (int64_t)want[k] * stride, s, p->row[k]);
     p->number[k] = want[k];

@@ -137,6 +137,23 @@ func (l *Letterboxer) tables(src *I420, r Rect, iw, ih int) {
 	for i := range part { // shares of rows are numbers of 16 bits
 		part[i] = min(part[i], rowShare-1)
 	}
+	if r.H >= farRows*ih {
+		nearest(at[2*ih:3*ih], at[3*ih:4*ih], part[ih:2*ih])
+	}
+}
+
+// farRows is how much a picture shrinks by where one row of chroma is enough: between two target rows lie two others, and what takes the
+// time is to fetch them.
+const farRows = 4
+
+// nearest leaves of two samples the one that has the larger share.
+func nearest(first, second, part []int32) {
+	for i := range part {
+		if part[i] >= rowShare/2 {
+			first[i] = second[i]
+		}
+		second[i], part[i] = first[i], 0
+	}
 }
 
 // axis computes the samples of one direction: luma at the n target pixels spread over size source pixels from origin, and
