@@ -199,6 +199,7 @@ func (p *planner) tracked(t *bus.Tracks) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t.Frame == (bus.Size{Width: p.width, Height: p.height}) {
+		p.news.missed(p.tracks, t.Objects, t.CapturedAt)
 		p.tracks = append(p.tracks[:0], t.Objects...)
 		p.news.forget(p.tracks)
 	}

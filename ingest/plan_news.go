@@ -48,6 +48,18 @@ func (n *news) take(d *bus.Detections, tracks []bus.TrackObject, looked func(bus
 	}
 }
 
+// missed takes in the tracks that were known and are not told of any more: a look did not find them, and one more shall tell whether they
+// are gone.
+func (n *news) missed(before, now []bus.TrackObject, at time.Time) {
+	for i := range before {
+		o := &before[i]
+		gone := !slices.ContainsFunc(now, func(t bus.TrackObject) bool { return t.TrackID == o.TrackID })
+		if gone && len(n.all) < maxNews && !known(now, o.Predicted) && !n.has(o.Predicted) {
+			n.all = append(n.all, newcomer{box: o.Predicted, seen: at, misses: newsMisses - 1})
+		}
+	}
+}
+
 func (n *news) has(b bus.Box) bool {
 	return slices.ContainsFunc(n.all, func(c newcomer) bool { return c.box.IoU(b) >= knownOverlap })
 }

@@ -198,6 +198,29 @@ func TestANewcomerIsLookedAtUntilItIsKnown(t *testing.T) {
 	}
 }
 
+// TestATrackThatIsNotToldOfAnyMoreIsLookedAtOnceMore: a look did not find it; one more tells whether it is gone.
+func TestATrackThatIsNotToldOfAnyMoreIsLookedAtOnceMore(t *testing.T) {
+	s := newSite(t, TilesConfig{})
+	box := bus.Box{2050, 1050, 2090, 1130}
+	sees := func() bool {
+		return slices.ContainsFunc(s.play(planStep).regions[1:], func(r bus.Region) bool { return r.Box().Holds(box) })
+	}
+	for s.play(planStep); sees(); { // until the sweep is elsewhere
+	}
+	size := bus.Size{Width: planWidth, Height: planHeight}
+	s.tracked(&bus.Tracks{Frame: size, CapturedAt: s.now, Objects: []bus.TrackObject{{Object: bus.Object{Label: "person", Box: box}, TrackID: 7, Predicted: box}}})
+	if sees() {
+		t.Fatal("a track that stands was looked at")
+	}
+	s.tracked(&bus.Tracks{Frame: size, CapturedAt: s.now})
+	if !sees() {
+		t.Error("no look at where it was")
+	}
+	if sees() {
+		t.Error("two looks")
+	}
+}
+
 // TestOneTileHoldsAllThatItCan: things that lie across the grid's seams, and several that are near each other, need one look.
 func TestOneTileHoldsAllThatItCan(t *testing.T) {
 	s := newSite(t, TilesConfig{})

@@ -17,6 +17,8 @@ const (
 	partShare = 0.6 // of a part inside the box of the whole
 	// coarseOverlap with a target has another box of it that only the whole frame shows, where its network tells one thing twice.
 	coarseOverlap = 0.4
+	// replacedOverlap with where a target should be has what is there instead.
+	replacedOverlap = 0.5
 	// stillOverlap with where it was a while ago has a thing that stands; detections of one jitter by less.
 	stillOverlap = 0.75
 	stillFor     = 200 * time.Millisecond
@@ -106,6 +108,13 @@ func (t *Tracker) coarseDouble(o *bus.Object) bool {
 	return false
 }
 
+// replaced tells whether a look found something else where a target should be: then it is not waited for.
+func (t *Tracker) replaced(g *target) bool {
+	return slices.ContainsFunc(t.objects, func(o bus.Object) bool {
+		return o.Label != g.object.Label && o.Score >= t.cfg.High && o.Box.IoU(g.predicted) >= replacedOverlap
+	})
+}
+
 // anchor notes since when a target is where it was just seen.
 func (g *target) anchor(now time.Time) {
 	if g.hits == 0 || g.anchored.IoU(g.object.Box) < stillOverlap {
@@ -123,7 +132,7 @@ func (t *Tracker) carry(g *target) {
 	case g.misses > maxMisses: // one look too many did not find it
 		return
 	case !g.still():
-		if t.now.Sub(g.seen) > coast {
+		if g.misses > 0 || t.now.Sub(g.seen) > coast {
 			return
 		}
 		o.Box, o.Predicted = atEdge(g.predicted, t.frame), atEdge(g.box(t.step), t.frame)

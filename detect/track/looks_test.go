@@ -104,6 +104,44 @@ func TestAMovingTrackIsCarriedForAMomentByItsPrediction(t *testing.T) {
 	}
 }
 
+func TestAMovingTrackThatALookMissedIsNotCarried(t *testing.T) {
+	w, x := newWatched(Config{}), float32(1100)
+	for range 8 {
+		x += 12
+		w.play(tileHere, boxAt(x))
+	}
+	w.play(tileHere)
+	if got := w.play(tileAway); len(got) > 0 {
+		t.Errorf("after a look in vain: %+v", got)
+	}
+	if got := w.play(tileHere, boxAt(x+36)); len(got) != 1 || got[0].TrackID != 1 {
+		t.Errorf("seen again: %+v", got)
+	}
+}
+
+// TestWhatALookShowsAsAnotherThingIsNotCarried: one look is enough, where one that shows nothing would leave it for the next.
+func TestWhatALookShowsAsAnotherThingIsNotCarried(t *testing.T) {
+	for label, left := range map[string]int{"person": 1, "dog": 0} {
+		w := newWatched(Config{})
+		for range 5 {
+			w.play(tileHere, boxAt(1200))
+		}
+		b := boxAt(1200)
+		if label == "person" {
+			w.play(tileHere)
+		} else {
+			w.seq, w.now = w.seq+1, w.now.Add(100*time.Millisecond)
+			w.Update(&bus.Detections{
+				Seq: w.seq, CapturedAt: w.now, Frame: wide, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Regions: []bus.Region{tileHere}},
+				Objects: []bus.Object{{Label: label, Score: 0.8, Box: b}},
+			})
+		}
+		if got := w.play(tileAway); len(got) != left {
+			t.Errorf("%s: %+v", label, got)
+		}
+	}
+}
+
 func TestATrackThatLeftIsMissedByLooks(t *testing.T) {
 	w := newWatched(Config{})
 	for range 5 {
