@@ -55,6 +55,7 @@ func NewLetterboxer(l Layout) *Letterboxer {
 // Samples lie where OpenCV's INTER_LINEAR takes them, and levels are whole numbers, times Scale. Luma and chroma are
 // resized apart, before they become colours; chroma is taken to lie in the middle of its four pixels, as in JPEG and as
 // most decoders of video take it. Pixels outside the region are seen only through the chroma that they share with its edge.
+// Where a picture shrinks by eight or more, its chroma by four, the nearest row stands for two.
 func (l *Letterboxer) Fill(dst []float32, w, h int, src *I420, region Rect) (Transform, error) {
 	return l.fill(dst, nil, len(dst), w, h, src, region)
 }
@@ -138,13 +139,16 @@ func (l *Letterboxer) tables(src *I420, r Rect, iw, ih int) {
 		part[i] = min(part[i], rowShare-1)
 	}
 	if r.H >= farRows*ih {
+		nearest(at[:ih], at[ih:2*ih], part[:ih])
+	}
+	if r.H >= farRows/2*ih {
 		nearest(at[2*ih:3*ih], at[3*ih:4*ih], part[ih:2*ih])
 	}
 }
 
-// farRows is how much a picture shrinks by where one row of chroma is enough: between two target rows lie two others, and what takes the
-// time is to fetch them.
-const farRows = 4
+// farRows is how much a picture shrinks by where one row is enough: no target row shares any with the next, each is a small part of what
+// it stands for, and what takes the time is to fetch them. Chroma has half as many.
+const farRows = 8
 
 // nearest leaves of two samples the one that has the larger share.
 func nearest(first, second, part []int32) {
