@@ -1,9 +1,10 @@
 package bus
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 )
 
 // Box gives the region's corners.
@@ -12,18 +13,28 @@ func (r Region) Box() Box {
 }
 
 // MarshalJSON writes [x,y,w,h].
-func (r Region) MarshalJSON() ([]byte, error) { return json.Marshal([4]int{r.X, r.Y, r.W, r.H}) }
+func (r Region) MarshalJSON() ([]byte, error) {
+	text := make([]byte, 0, 32)
+	for i, v := range [...]int{r.X, r.Y, r.W, r.H} {
+		text = append(text, "[,,,"[i])
+		text = strconv.AppendInt(text, int64(v), 10)
+	}
+	return append(text, ']'), nil
+}
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (r *Region) UnmarshalJSON(text []byte) error {
-	var v []int
-	if err := json.Unmarshal(text, &v); err != nil {
-		return err
+	parts, ok := four(text)
+	if !ok {
+		return errors.New("a region: must be [x,y,w,h]")
 	}
-	if len(v) != 4 {
-		return fmt.Errorf("region of %d numbers: must be [x,y,w,h]", len(v))
+	for i, to := range [...]*int{&r.X, &r.Y, &r.W, &r.H} {
+		v, err := strconv.Atoi(string(parts[i]))
+		if err != nil {
+			return fmt.Errorf("a region: %w", err)
+		}
+		*to = v
 	}
-	*r = Region{v[0], v[1], v[2], v[3]}
 	return nil
 }
 

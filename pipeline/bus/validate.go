@@ -3,6 +3,7 @@ package bus
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -71,18 +72,30 @@ func (v *validator) tiles(t *Tiles, frame Size) {
 	}
 }
 
+// object, as box, asks before it says anything: what could be said takes memory, and there are many in a frame.
 func (v *validator) object(i int, o *Object) {
-	v.that(o.Label != "" && len(o.Label) <= maxText, "object %d: the label must have 1 to %d bytes", i, maxText)
-	v.that(o.ClassID >= 0, "object %d: class_id %d: must not be negative", i, o.ClassID)
-	v.that(o.Score >= 0 && o.Score <= 1, "object %d: score %v: must be between 0 and 1", i, o.Score)
+	if o.Label == "" || len(o.Label) > maxText {
+		v.that(false, "object %d: the label must have 1 to %d bytes", i, maxText)
+	}
+	if o.ClassID < 0 {
+		v.that(false, "object %d: class_id %d: must not be negative", i, o.ClassID)
+	}
+	if !(o.Score >= 0 && o.Score <= 1) {
+		v.that(false, "object %d: score %v: must be between 0 and 1", i, o.Score)
+	}
 	v.box(i, o.Box)
 }
 
 func (v *validator) box(i int, b Box) {
 	for _, x := range b {
-		v.that(!math.IsNaN(float64(x)) && math.Abs(float64(x)) <= 4*MaxSide, "object %d: box %v: must be pixels near the frame", i, b)
+		if !(math.Abs(float64(x)) <= 4*MaxSide) { // nor is NaN
+			v.that(false, "object %d: box %v: must be pixels near the frame", i, b)
+			return
+		}
 	}
-	v.that(b[0] <= b[2] && b[1] <= b[3], "object %d: box %v: must be x1, y1, x2, y2", i, b)
+	if b[0] > b[2] || b[1] > b[3] {
+		v.that(false, "object %d: box %v: must be x1, y1, x2, y2", i, b)
+	}
 }
 
 // Validate refuses detections that break a rule of the contract.
@@ -273,20 +286,32 @@ func (c *Counts) complete() Counts {
 // UnmarshalJSON accepts exactly four numbers. It is called for every object of every frame: by general means, half of the time that
 // detections take to read is that of their boxes.
 func (b *Box) UnmarshalJSON(data []byte) error {
-	inner, ok := bytes.CutPrefix(bytes.TrimSpace(data), []byte("["))
-	inner, also := bytes.CutSuffix(inner, []byte("]"))
-	if n := bytes.Count(inner, []byte(",")) + 1; !ok || !also || n != len(b) {
-		return fmt.Errorf("a box is a list of %d numbers", len(b))
+	parts, ok := four(data)
+	if !ok {
+		return errors.New("a box: must be a list of 4 numbers")
 	}
-	for i := range b {
-		one, rest, _ := bytes.Cut(inner, []byte(","))
-		v, err := strconv.ParseFloat(string(bytes.TrimSpace(one)), 32)
+	for i, part := range parts {
+		v, err := strconv.ParseFloat(string(part), 32)
 		if err != nil {
 			return fmt.Errorf("a box: %w", err)
 		}
-		b[i], inner = float32(v), rest
+		b[i] = float32(v)
 	}
 	return nil
+}
+
+// four cuts a list of four into its parts. That it is JSON was seen by who calls an UnmarshalJSON.
+func four(data []byte) (parts [4][]byte, ok bool) {
+	inner, begins := bytes.CutPrefix(bytes.TrimSpace(data), []byte("["))
+	inner, ends := bytes.CutSuffix(inner, []byte("]"))
+	if !begins || !ends || bytes.Count(inner, []byte(","))+1 != len(parts) {
+		return parts, false
+	}
+	for i := range parts {
+		parts[i], inner, _ = bytes.Cut(inner, []byte(","))
+		parts[i] = bytes.TrimSpace(parts[i])
+	}
+	return parts, true
 }
 
 // ParseDetections reads detections, with limits, and checks them. Fields that it does not know are passed over, since
