@@ -29,6 +29,10 @@ type detector struct {
 	model  watchedModel
 	cfg    Config      // that it was opened by; of its follower
 	next   chan Config // the newest that was read; of length 1
+	run    func(context.Context) error
+
+	stop  context.CancelFunc // of run, where it runs; with ended
+	ended chan struct{}
 }
 
 func (d *detector) close() {
@@ -80,57 +84,78 @@ func (c Config) detectorFault(name string) string {
 
 // detectorName is how a detector is told of that frames name; those that name none are for the default one.
 func (p *process) detectorName(inFrames string) string {
-	return cmp.Or(inFrames, p.cfg.DefaultDetector(), defaultDetectorName)
+	return cmp.Or(inFrames, *p.nameless.Load(), defaultDetectorName)
+}
+
+// ownDetectors names those of a configuration that a process with the role runs.
+func (p *process) ownDetectors(c Config) []string {
+	if len(p.Detectors) == 0 {
+		return c.detectorNames()
+	}
+	return slices.Compact(slices.Sorted(slices.Values(p.Detectors)))
 }
 
 // openDetectors loads the models of those detectors that this process runs. Each has its own sessions.
 func (p *process) openDetectors(ctx context.Context) error {
-	names := p.Detectors
-	if len(names) == 0 {
-		names = p.cfg.detectorNames()
-	}
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		d, err := p.openDetector(ctx, name)
+	for _, name := range p.ownDetectors(p.cfg) {
+		d, err := p.openDetector(ctx, p.cfg, name)
 		if err != nil {
 			return fmt.Errorf("detector %s: %w", name, err)
 		}
-		p.detectors = append(p.detectors, d)
+		p.detectors.add(d)
 	}
 	return p.checkLabels()
 }
 
-func (p *process) openDetector(ctx context.Context, name string) (*detector, error) {
-	cfg, err := p.cfg.Detector(name)
+// openDetector loads the model of a configuration's detector.
+func (p *process) openDetector(ctx context.Context, all Config, name string) (*detector, error) {
+	cfg, err := all.Detector(name)
 	if err != nil {
 		return nil, err
 	}
-	c, err := EngineConfig(p.cfg, cfg)
+	c, err := EngineConfig(all, cfg)
 	if err != nil {
 		return nil, err
 	}
 	d := &detector{
-		name: name, duty: detect.Duty{Detector: name, Default: name == p.cfg.DefaultDetector()}, cfg: p.cfg, next: make(chan Config, 1),
+		name: name, duty: detect.Duty{Detector: name, Default: name == all.DefaultDetector()}, cfg: all, next: make(chan Config, 1),
 		model: watchModel(c.Model),
 	}
-	d.engine, err = OpenEngine(ctx, p.cfg, cfg, p.log.With("detector", name))
-	return d, err
+	if d.engine, err = OpenEngine(ctx, all, cfg, p.log.With("detector", name)); err != nil {
+		return nil, err
+	}
+	p.warnOfNothing(d)
+	return d, nil
 }
 
-// checkLabels refuses labels that no detector reports, where all of them are here, and warns of detectors that report nothing. Of a single
-// detector the engine has checked them.
+// warnOfNothing tells of a detector that reports nothing.
+func (p *process) warnOfNothing(d *detector) {
+	wanted := d.cfg.Objects.Track
+	if len(wanted) > 0 && !slices.ContainsFunc(wanted, func(label string) bool { return slices.Contains(d.engine.Spec().Labels, label) }) {
+		p.log.Warn("detector reports nothing: its model has none of the labels of objects.track", "detector", d.name, "model", d.engine.Spec().ID())
+	}
+}
+
+// employ gives a detector its worker.
+func (p *process) employ(d *detector) {
+	d.worker = detect.NewWorker(d.duty, d.engine, p.conn, p.log)
+	d.run = func(ctx context.Context) error {
+		working, ctx := errgroup.WithContext(ctx)
+		working.Go(func() error { return d.worker.Run(ctx) })
+		working.Go(func() error { return p.followDetector(ctx, d) })
+		return working.Wait()
+	}
+}
+
+// checkLabels refuses labels that no detector reports, where all of them are here. Of a single detector the engine has checked them.
 func (p *process) checkLabels() error {
-	known := map[string]bool{}
-	for _, d := range p.detectors {
-		some := len(p.cfg.Objects.Track) == 0
+	known, all := map[string]bool{}, p.detectors.list()
+	for _, d := range all {
 		for _, label := range d.engine.Spec().Labels {
 			known[label] = true
-			some = some || slices.Contains(p.cfg.Objects.Track, label)
-		}
-		if !some {
-			p.log.Warn("detector reports nothing: its model has none of the labels of objects.track", "detector", d.name, "model", d.engine.Spec().ID())
 		}
 	}
-	if len(p.detectors) < len(p.cfg.Detectors) {
+	if len(all) < len(p.cfg.Detectors) {
 		return nil
 	}
 	for _, label := range slices.Concat(p.cfg.Objects.Track, slices.Sorted(maps.Keys(p.cfg.Objects.Filters))) {
@@ -139,19 +164,4 @@ func (p *process) checkLabels() error {
 		}
 	}
 	return nil
-}
-
-// detect runs all detectors, and follows their models and settings, until ctx ends or one of them fails.
-func (p *process) detect(ctx context.Context) error {
-	running, ctx := errgroup.WithContext(ctx)
-	for _, d := range p.detectors {
-		running.Go(func() error {
-			if err := d.worker.Run(ctx); err != nil {
-				return fmt.Errorf("detector %s: %w", d.name, err)
-			}
-			return nil
-		})
-		running.Go(func() error { return p.followDetector(ctx, d) })
-	}
-	return running.Wait()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +91,46 @@ func (d *detector) offer(next Config) {
 	d.next <- next
 }
 
-// sameDetectors tells whether two configurations have the same detectors, whatever their settings.
-func sameDetectors(a, b Config) bool {
-	return slices.Equal(a.detectorNames(), b.detectorNames()) && a.DefaultDetector() == b.DefaultDetector()
+// beginDetectors opens the detectors of a changed configuration that this process does not run yet. One that becomes the default one, or is
+// it no longer, begins anew. What cannot be opened is said and left out.
+func (p *process) beginDetectors(ctx context.Context, next Config) {
+	nameless := next.DefaultDetector()
+	p.nameless.Store(&nameless)
+	if !p.roles.Has(RoleDetect) {
+		return
+	}
+	runs := map[string]bool{}
+	for _, d := range p.detectors.list() {
+		// Where there is no default one, every camera names its own.
+		if runs[d.name] = nameless == "" || d.duty.Default == (d.name == nameless); !runs[d.name] {
+			p.endDetector(d)
+		}
+	}
+	for _, name := range p.ownDetectors(next) {
+		if _, there := next.Detectors[name]; !there || runs[name] {
+			continue
+		}
+		d, err := p.openDetector(ctx, next, name)
+		if err != nil {
+			p.log.Error("detector not started", "detector", name, "error", err)
+			continue
+		}
+		p.employ(d)
+		p.detectors.add(d)
+		p.log.Info("detector added", "detector", name, "model", d.engine.Spec().ID())
+	}
+}
+
+// endDetectors ends those that a changed configuration has no more.
+func (p *process) endDetectors(next Config) {
+	for _, d := range p.detectors.list() {
+		if _, still := next.Detectors[d.name]; !still {
+			p.endDetector(d)
+		}
+	}
+}
+
+func (p *process) endDetector(d *detector) {
+	p.detectors.remove(d)
+	p.log.Info("detector removed", "detector", d.name)
 }

@@ -38,7 +38,7 @@ func (p *process) readyz(w http.ResponseWriter, _ *http.Request) {
 	if r.Ready {
 		r.Bus = "connected"
 	}
-	for _, d := range p.detectors {
+	for _, d := range p.detectors.list() {
 		engine := d.worker.Engine()
 		r.Detectors[d.name] = detectorInfo{engine.Spec().ID(), engine.Device(), engine.Fallback()}
 	}

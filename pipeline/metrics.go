@@ -127,7 +127,7 @@ func (s snapshots) bus(send sender) {
 }
 
 func (s snapshots) detectors(send sender) {
-	for _, d := range s.p.detectors {
+	for _, d := range s.p.detectors.list() {
 		stats, engine := d.worker.Stats(), d.worker.Engine()
 		send(detectInfo, 1, d.name, engine.Spec().ID(), engine.Device())
 		send(detectFallback, truth(engine.Fallback() != ""), d.name)

@@ -12,7 +12,8 @@ import (
 // also for the links that Kubernetes turns.
 const reloadEvery = time.Second
 
-// reload follows the configuration's file until ctx ends. Cameras that changed are ended and begun anew, and detectors get another engine;
+// reload follows the configuration's file until ctx ends. Cameras that changed are ended and begun anew, and detectors get another engine,
+// come and go;
 // what else changed is named, for it needs a restart; a file with faults changes nothing. Zones, lines, masks and objects of a camera are
 // exchanged while it runs.
 func (p *process) reload(ctx context.Context) error {
@@ -47,10 +48,13 @@ func (p *process) take(ctx context.Context) {
 			p.log.Error("zones, lines and masks are not followed", "cause", err)
 		}
 	}
+	// A detector runs before cameras are assigned to it, and until none is.
+	p.beginDetectors(ctx, next)
 	if p.fleet != nil {
 		p.fleet.follow(next.Cameras)
 	}
-	for _, d := range p.detectors {
+	p.endDetectors(next)
+	for _, d := range p.detectors.list() {
 		d.offer(next)
 	}
 	p.log.Info("configuration read again", "file", p.File, "cameras", len(next.Cameras))
@@ -62,12 +66,8 @@ func warnOfRest(log *slog.Logger, before, after Config) {
 	for i := range a.NumField() {
 		name := a.Type().Field(i).Tag.Get("yaml")
 		switch name {
-		case "cameras", "frames", "tiles": // cameras hold what they inherit of the last two
+		case "cameras", "detectors", "frames", "tiles": // cameras hold what they inherit of the last two
 			continue
-		case "detectors":
-			if sameDetectors(before, after) { // each follows its own settings
-				continue
-			}
 		}
 		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 			log.Warn("a changed section takes a restart", "section", name)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sightline/sightline/detect"
@@ -36,6 +37,8 @@ type Options struct {
 // order, so that what was captured is still detected and written.
 func Run(ctx context.Context, o Options) error {
 	p := &process{Options: o, cfg: o.Config, roles: o.Roles, log: newLogger(o.Config.Log, o.Stderr)}
+	nameless := p.cfg.DefaultDetector()
+	p.nameless.Store(&nameless)
 	defer p.close()
 	if err := p.open(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -61,7 +64,8 @@ type process struct {
 	whip       *ingest.WHIP
 	fleet      *fleet
 	attendance *attendance
-	detectors  []*detector // by name
+	detectors  pool
+	nameless   atomic.Pointer[string] // the detector of frames that name none
 	tracker    *track.Worker
 	sinks      *sinks.Server
 	ndjson     *sinks.NDJSON
@@ -159,8 +163,8 @@ func (p *process) openRoles() error {
 			return err
 		}
 	}
-	for _, d := range p.detectors {
-		d.worker = detect.NewWorker(d.duty, d.engine, p.conn, p.log)
+	for _, d := range p.detectors.list() {
+		p.employ(d)
 	}
 	if p.roles.Has(RoleIngest) {
 		return p.openCameras()
@@ -201,8 +205,8 @@ func (p *process) stages() []stage {
 	if p.roles.Has(RoleIngest) {
 		s = append(s, stage{"ingest", p.fleet.run, true}, stage{"attendance", p.attend, false})
 	}
-	if len(p.detectors) > 0 {
-		s = append(s, stage{"detect", p.detect, false})
+	if p.roles.Has(RoleDetect) {
+		s = append(s, stage{"detect", p.detectors.run, false})
 	}
 	if p.tracker != nil {
 		s = append(s, stage{"track", p.tracker.Run, false})
@@ -273,9 +277,7 @@ func (p *process) close() {
 	if p.server != nil {
 		p.server.Close()
 	}
-	for _, d := range p.detectors {
-		d.close()
-	}
+	p.detectors.close()
 	if p.listener != nil {
 		p.listener.Close()
 	}

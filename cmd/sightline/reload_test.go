@@ -79,8 +79,51 @@ func TestChangedSettingsOfADetectorAreTakenWhileFramesCome(t *testing.T) {
 	if m := gate.messages(); m[len(m)-1].Session != first.Session {
 		t.Error("the camera was connected anew")
 	}
-	replace(t, path, site("workers: 2, model: "+other, ", more: {model: "+tiny(t)+"}"))
-	p.await(t, "takes a restart.*detectors")
+	replace(t, path, site("workers: 2, model: "+other, "")+"tracks: {stationary_after: 20s}\n")
+	p.await(t, "takes a restart.*tracks")
+	if code := p.stop(t); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestDetectorsComeAndGoWhileFramesCome: a camera is assigned to one that was not there, and back before it goes; who is the default one may
+// change; and its session goes on.
+func TestDetectorsComeAndGoWhileFramesCome(t *testing.T) {
+	clip, path := scene(t, "10"), filepath.Join(t.TempDir(), "site.yaml")
+	site := func(detectors, of string) string {
+		return "bus: {listen: \"127.0.0.1:0\"}\nhttp: {listen: \"127.0.0.1:0\"}\ndetectors: {" + detectors + "}\n" +
+			"cameras: {gate: {source: " + clip + ", loop: true" + of + "}}\n"
+	}
+	one, other := "one: {workers: 1, model: "+tiny(t)+"}", "other: {workers: 1, model: "+strings.Replace(tiny(t), "tiny.onnx", "tiny_v8.onnx", 1)+"}"
+	replace(t, path, site(one, ""))
+	p := start(t, nil, "run", "-c", path)
+	gate := listen(t, p.broker(t), "gate")
+	session := gate.await(t, 3)[0].Session
+	looks := func(detector string) {
+		t.Helper()
+		eventually(t, "the camera is looked at by "+detector, func() bool {
+			m := gate.messages()
+			return m[len(m)-1].Detector == detector
+		})
+	}
+	looks("one")
+	replace(t, path, site(one+", broken: {model: /nowhere.onnx}", ", detector: one"))
+	p.await(t, "detector not started.*nowhere")
+	replace(t, path, site(one+", "+other, ", detector: other"))
+	p.await(t, "detector added.*detector=other")
+	looks("other")
+	replace(t, path, site(other, "")) // it is the default one now
+	p.await(t, "detector removed.*detector=one")
+	eventually(t, "the one that went is told of no more", func() bool {
+		_, body := get(t, p.page(t)+"/readyz")
+		return !strings.Contains(body, `"one"`) && strings.Contains(body, `"other"`)
+	})
+	seen := len(gate.messages())
+	eventually(t, "frames that name no detector are looked at", func() bool { return len(gate.messages()) > seen+3 })
+	looks("other")
+	if m := gate.messages(); m[len(m)-1].Session != session {
+		t.Error("the camera was connected anew")
+	}
 	if code := p.stop(t); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
