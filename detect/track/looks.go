@@ -108,9 +108,9 @@ func (t *Tracker) coarseDouble(o *bus.Object) bool {
 	return false
 }
 
-// replaced tells whether a look found something else where a target should be: then it is not waited for.
+// replaced tells whether one of few looks found something else where a target should be: then it is not waited for.
 func (t *Tracker) replaced(g *target) bool {
-	return slices.ContainsFunc(t.objects, func(o bus.Object) bool {
+	return !t.looks.all && slices.ContainsFunc(t.objects, func(o bus.Object) bool {
 		return o.Label != g.object.Label && o.Score >= t.cfg.High && o.Box.IoU(g.predicted) >= replacedOverlap
 	})
 }
