@@ -20,7 +20,7 @@ func TestEveryThreadHasSlackTimers(t *testing.T) {
 			continue // it has ended, or only privileged users may ask
 		}
 		seen++
-		if got := strings.TrimSpace(string(slack)); got != "500000" {
+		if got := strings.TrimSpace(string(slack)); got != "1000000" {
 			t.Errorf("thread %s: %s ns", thread.Name(), got)
 		}
 	}
