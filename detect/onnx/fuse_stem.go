@@ -200,10 +200,17 @@ func (s *stem) geometry() []int64 {
 // declare tells the optimiser the shape of what is made, where that of the picture is known: without it, it leaves everything behind
 // in a slower layout.
 func (s *stem) declare(g *graph.Graph, made string) {
-	picture, v := g.Inputs[0].Shape, s.geometry()
+	picture := g.Inputs[0].Shape
 	if len(picture) != 4 || picture[2] < 0 || picture[3] < 0 {
 		return
 	}
-	size := func(i int) int64 { return (picture[2+i]+v[4+i]+v[6+i]-v[i])/v[2+i] + 1 }
-	g.Values[made] = graph.Value{Name: made, Type: graph.Uint8, Shape: []int64{picture[0], size(0), size(1), v[8]}}
+	height, width := s.size(picture)
+	g.Values[made] = graph.Value{Name: made, Type: graph.Uint8, Shape: []int64{picture[0], height, width, s.kernel.Shape[0]}}
+}
+
+// size is that of what is made of a picture.
+func (s *stem) size(picture []int64) (height, width int64) {
+	v := s.geometry()
+	one := func(i int) int64 { return (picture[2+i]+v[4+i]+v[6+i]-v[i])/v[2+i] + 1 }
+	return one(0), one(1)
 }

@@ -112,8 +112,9 @@ func openStem(t testing.TB, m *graph.Model, plain bool) *Session {
 	if !ok {
 		t.Fatal("there is no stem")
 	}
-	v, in := s.geometry(), m.Graph.Inputs[0].Shape
-	out := []int64{in[0], v[8], (in[2]+v[4]+v[6]-v[0])/v[2] + 1, (in[3]+v[5]+v[7]-v[1])/v[3] + 1}
+	in := m.Graph.Inputs[0].Shape
+	height, width := s.size(in)
+	out := []int64{in[0], s.kernel.Shape[0], height, width}
 	session, err := Open(Options{Model: path, Input: Tensor{"x", in}, Outputs: []Tensor{{"y", out}}, Unit: 1.0 / 255, Plain: plain})
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +131,7 @@ func runStem(t testing.TB, s *Session, levels []uint8) []float32 {
 		s.Input()[i] = float32(levels[i]) / 255
 	}
 	for range 2 { // the second run has a buffer already
-		if err := s.Run(int(s.most)); err != nil {
+		if err := s.Run(s.most); err != nil {
 			t.Fatal(err)
 		}
 	}
