@@ -8,7 +8,7 @@ import (
 )
 
 // Under the adaptive policy a track whose place nobody looked at closely was not missed: one that stands is carried to the next
-// look, one that moves is for a moment.
+// look, one that moves is for a moment, if the last look found it.
 const (
 	coveredShare = 0.95 // of a box inside a tile: less, and the thing is seen as another, smaller one
 	cutMargin    = 4    // pixels from a tile's edge within which a box ends there
@@ -17,13 +17,14 @@ const (
 	partShare = 0.6 // of a part inside the box of the whole
 	// coarseOverlap with a target has another box of it that only the whole frame shows, where its network tells one thing twice.
 	coarseOverlap = 0.4
-	// replacedOverlap with where a target should be has what is there instead.
-	replacedOverlap = 0.5
 	// stillOverlap with where it was a while ago has a thing that stands; detections of one jitter by less.
 	stillOverlap = 0.75
 	stillFor     = 200 * time.Millisecond
 	// coast is how long one that moves is told of by its prediction alone: until then the prediction is good.
 	coast = 500 * time.Millisecond
+	// sureMargin above Config.High has the best look at a thing that is told of unseen, as ByteTrack asks of a new track: what no
+	// look was surer of is there in one and gone, or another thing, in the next.
+	sureMargin = 0.1
 	// lookedOften without finding it: then a track has ended, however few the looks are.
 	lookedOften = 3
 )
@@ -108,13 +109,6 @@ func (t *Tracker) coarseDouble(o *bus.Object) bool {
 	return false
 }
 
-// replaced tells whether one of few looks found something else where a target should be: then it is not waited for.
-func (t *Tracker) replaced(g *target) bool {
-	return !t.looks.all && slices.ContainsFunc(t.objects, func(o bus.Object) bool {
-		return o.Label != g.object.Label && o.Score >= t.cfg.High && o.Box.IoU(g.predicted) >= replacedOverlap
-	})
-}
-
 // anchor notes since when a target is where it was just seen.
 func (g *target) anchor(now time.Time) {
 	if g.hits == 0 || g.anchored.IoU(g.object.Box) < stillOverlap {
@@ -129,10 +123,10 @@ func (g *target) still() bool { return g.seen.Sub(g.since) >= stillFor }
 func (t *Tracker) carry(g *target) {
 	o := bus.TrackObject{Object: g.object, TrackID: g.id, Predicted: g.object.Box, Carried: true, Zones: g.visit.zones, Rest: g.rest.message()}
 	switch {
-	case g.misses > maxMisses: // one look too many did not find it
+	case g.misses > 0 || g.best < min(t.cfg.High+sureMargin, 1):
 		return
 	case !g.still():
-		if g.misses > 0 || t.now.Sub(g.seen) > coast {
+		if t.now.Sub(g.seen) > coast {
 			return
 		}
 		o.Box, o.Predicted = atEdge(g.predicted, t.frame), atEdge(g.box(t.step), t.frame)

@@ -18,11 +18,12 @@ type watched struct {
 	*Tracker
 	seq    uint64
 	now    time.Time
+	score  float32 // of what is found
 	events []bus.Event
 }
 
 func newWatched(cfg Config) *watched {
-	return &watched{Tracker: NewTracker(cfg, "gate", "01J"), now: time.Unix(1_700_000_000, 0)}
+	return &watched{Tracker: NewTracker(cfg, "gate", "01J"), now: time.Unix(1_700_000_000, 0), score: 0.8}
 }
 
 // play is the next frame, in which one tile was looked at and this was found.
@@ -30,7 +31,7 @@ func (w *watched) play(tile bus.Region, found ...bus.Box) []bus.TrackObject {
 	w.seq, w.now = w.seq+1, w.now.Add(100*time.Millisecond)
 	d := &bus.Detections{Seq: w.seq, CapturedAt: w.now, Frame: wide, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Regions: []bus.Region{tile}}}
 	for _, b := range found {
-		d.Objects = append(d.Objects, bus.Object{Label: "person", Score: 0.8, Box: b})
+		d.Objects = append(d.Objects, bus.Object{Label: "person", Score: w.score, Box: b})
 	}
 	tracks, events := w.Update(d)
 	w.events = append(w.events, events...)
@@ -119,25 +120,34 @@ func TestAMovingTrackThatALookMissedIsNotCarried(t *testing.T) {
 	}
 }
 
-// TestWhatALookShowsAsAnotherThingIsNotCarried: one look is enough, where one that shows nothing would leave it for the next.
-func TestWhatALookShowsAsAnotherThingIsNotCarried(t *testing.T) {
-	for label, left := range map[string]int{"person": 1, "dog": 0} {
+// TestATrackThatStandsAndALookMissedIsNotCarried: until a look finds it again, with the id that it had.
+func TestATrackThatStandsAndALookMissedIsNotCarried(t *testing.T) {
+	w := newWatched(Config{})
+	for range 5 {
+		w.play(tileHere, boxAt(1200))
+	}
+	w.play(tileHere)
+	if got := w.play(tileAway); len(got) > 0 {
+		t.Errorf("after a look in vain: %+v", got)
+	}
+	w.play(tileHere, boxAt(1200))
+	if got := w.play(tileAway); len(got) != 1 || got[0].TrackID != 1 || !got[0].Carried {
+		t.Errorf("after a look that found it again: %+v", got)
+	}
+}
+
+// TestOnlyWhatALookWasSureOfIsCarried: a thing at the threshold is told of where it is seen alone.
+func TestOnlyWhatALookWasSureOfIsCarried(t *testing.T) {
+	for score, carried := range map[float32]int{DefaultHigh + sureMargin - 0.01: 0, DefaultHigh + sureMargin: 1} {
 		w := newWatched(Config{})
+		w.score = score
 		for range 5 {
-			w.play(tileHere, boxAt(1200))
+			if got := w.play(tileHere, boxAt(1200)); w.seq >= DefaultMinHits && len(got) != 1 {
+				t.Fatalf("score %v, seen: %+v", score, got)
+			}
 		}
-		b := boxAt(1200)
-		if label == "person" {
-			w.play(tileHere)
-		} else {
-			w.seq, w.now = w.seq+1, w.now.Add(100*time.Millisecond)
-			w.Update(&bus.Detections{
-				Seq: w.seq, CapturedAt: w.now, Frame: wide, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Regions: []bus.Region{tileHere}},
-				Objects: []bus.Object{{Label: label, Score: 0.8, Box: b}},
-			})
-		}
-		if got := w.play(tileAway); len(got) != left {
-			t.Errorf("%s: %+v", label, got)
+		if got := w.play(tileAway); len(got) != carried {
+			t.Errorf("score %v: %+v is told of unseen, want %d", score, got, carried)
 		}
 	}
 }
@@ -149,7 +159,7 @@ func TestATrackThatLeftIsMissedByLooks(t *testing.T) {
 	}
 	for look := range lookedOften {
 		for range 10 {
-			if got := w.play(tileAway); len(got) > 0 && look > maxMisses {
+			if got := w.play(tileAway); len(got) > 0 && look > 0 {
 				t.Fatalf("after %d looks in vain: %+v", look, got)
 			}
 		}

@@ -260,9 +260,6 @@ func (t *Tracker) miss() {
 			g.blind++
 		case t.free[i]:
 			g.misses++
-			if t.replaced(g) {
-				g.misses = max(g.misses, maxMisses+1)
-			}
 		}
 	}
 	t.end(func(g *target) bool { return g.id == 0 && g.misses > maxMisses })
