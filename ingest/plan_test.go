@@ -287,6 +287,26 @@ func TestNewObjectsAndWalkingTracksAreLookedAtAndStandingOnesInTurn(t *testing.T
 	}
 }
 
+// TestWhatStandsAndIsUnsureIsLookedAtBetweenSweeps: every second, where one that is sure waits for the sweep.
+func TestWhatStandsAndIsUnsureIsLookedAtBetweenSweeps(t *testing.T) {
+	box := bus.Box{2050, 1050, 2090, 1130}
+	looks := func(score float32) (n int) {
+		s := newSite(t, TilesConfig{})
+		person := bus.TrackObject{Object: bus.Object{Label: "person", Score: score, Box: box}, TrackID: 1, Predicted: box, Carried: true}
+		s.tracked(&bus.Tracks{Frame: bus.Size{Width: planWidth, Height: planHeight}, Objects: []bus.TrackObject{person}})
+		for range 125 {
+			if slices.ContainsFunc(s.play(planStep).regions[1:], func(r bus.Region) bool { return r.Box().Holds(box) }) {
+				n++
+			}
+		}
+		return n
+	}
+	sure, unsure := looks(unsureScore), looks(unsureScore-0.01)
+	if more := unsure - sure; more < 8 || more > 12 {
+		t.Errorf("in 10 s %d looks at what is unsure, %d at what is sure: want one a second more", unsure, sure)
+	}
+}
+
 func TestWhatIsFoundInOtherFramesChangesNoPlan(t *testing.T) {
 	s := newSite(t, TilesConfig{})
 	s.play(planStep)

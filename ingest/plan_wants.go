@@ -24,6 +24,10 @@ const (
 	standing = 0.02
 	// newcomerBonus is how much longer than others a newcomer has waited: until it is a track, nobody is told of it.
 	newcomerBonus = 500 * time.Millisecond
+	// unsureScore is what the last look at a thing that stands did not reach, so that there is another after unsureEvery, before the
+	// sweep comes.
+	unsureScore = 0.5
+	unsureEvery = time.Second
 	// never is how long a place waits that was not asked for yet: longer than all others, and the sum of all can be taken.
 	never = 24 * time.Hour
 	// placeCell is the side of the squares by which it is remembered when a place was last asked for, pixels.
@@ -62,7 +66,7 @@ func reach(tile, frame int) float32 {
 	return float32(max(tile-2*wantRoom, 1))
 }
 
-// collect takes what moves, what tracks do that walk, and objects that no track is known of.
+// collect takes what moves, what tracks do that walk, objects that no track is known of, and now and then what stands and may be gone.
 func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.TrackObject, newcomers []newcomer) {
 	ws.all = ws.all[:0]
 	for i := range tracks {
@@ -78,6 +82,11 @@ func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.Tra
 		b := bus.Box{float32(c.X), float32(c.Y), float32(c.X + c.W), float32(c.Y + c.H)}
 		if !slices.ContainsFunc(ws.all[:fromTracks], func(w want) bool { return w.box.Common(b) >= explained*b.Area() }) {
 			ws.add(at, b, 0)
+		}
+	}
+	for i := range tracks {
+		if o := &tracks[i]; stands(o) && o.Carried && o.Score < unsureScore && ws.since(at, o.Box) >= unsureEvery {
+			ws.add(at, wider(o.Box), -unsureEvery)
 		}
 	}
 	slices.SortStableFunc(ws.all, func(a, b want) int { return cmp.Compare(b.waits, a.waits) })
