@@ -46,10 +46,17 @@ func (l *looks) cover(b bus.Box) bool {
 	if l.all || !in { // what left the frame is not waited for
 		return true
 	}
-	if min(b[2]-b[0], b[3]-b[1]) >= largeSide*float32(max(l.frame.Width, l.frame.Height)) {
-		return true
-	}
-	return slices.ContainsFunc(l.tiles, func(t bus.Region) bool { return t.Box().Common(b) >= coveredShare*b.Area() })
+	return l.large(b) || slices.ContainsFunc(l.tiles, func(t bus.Region) bool { return t.Box().Common(b) >= coveredShare*b.Area() })
+}
+
+// show tells whether b may be what a tile found: it does not leave it.
+func (l *looks) show(b bus.Box) bool {
+	return l.all || l.large(b) || slices.ContainsFunc(l.tiles, func(t bus.Region) bool { return l.inner(t, -cutMargin).Holds(b) })
+}
+
+// large tells whether the whole frame shows a thing at b as well as a tile would.
+func (l *looks) large(b bus.Box) bool {
+	return min(b[2]-b[0], b[3]-b[1]) >= largeSide*float32(max(l.frame.Width, l.frame.Height))
 }
 
 // cuts tells whether b ends where a tile does, inside the frame, and no other tile shows more of it: then it is a part of a thing.
@@ -94,10 +101,10 @@ func (t *Tracker) partOfKnown(o *bus.Object) bool {
 	return false
 }
 
-// coarseDouble tells whether an object whose place nobody looked at closely is a second box of a target that is known. A close look
+// coarseDouble tells whether an object that no close look shows is a second box of a target that is known. A close look
 // would tell two things from one, so until there is one no track begins.
 func (t *Tracker) coarseDouble(o *bus.Object) bool {
-	if t.looks.cover(o.Box) {
+	if t.looks.show(o.Box) {
 		return false
 	}
 	for i := range t.targets {
