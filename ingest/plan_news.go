@@ -11,6 +11,8 @@ const (
 	maxNews = 64 // of a camera at one time; of more, the sweep takes care
 	// newsMisses is how many looks in a row may fail to find a new object: then it was none.
 	newsMisses = 2
+	// newsLooks is how many looks may find one of which no track begins: then it is looked at no more often than what is unsure.
+	newsLooks = 8
 	// newsStale is how long one is waited for that nobody looks at.
 	newsStale = 2 * time.Second
 	// knownOverlap is the intersection over union from which an object is one that is known already.
@@ -21,6 +23,7 @@ const (
 type newcomer struct {
 	box    bus.Box
 	seen   time.Time
+	looks  int // that found it
 	misses int
 }
 
@@ -33,10 +36,14 @@ func (n *news) take(d *bus.Detections, tracks []bus.TrackObject, looked func(bus
 	for i := range n.all {
 		c := &n.all[i]
 		at := slices.IndexFunc(d.Objects, func(o bus.Object) bool { return o.Box.IoU(c.box) >= knownOverlap })
+		shown := looked(c.box)
 		switch {
 		case at >= 0:
 			c.box, c.seen, c.misses = d.Objects[at].Box, d.CapturedAt, 0
-		case looked(c.box):
+			if shown {
+				c.looks++
+			}
+		case shown:
 			c.misses++
 		}
 	}

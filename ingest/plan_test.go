@@ -252,6 +252,25 @@ func TestOneTileHoldsAllThatItCan(t *testing.T) {
 	}
 }
 
+// TestWhatStandsStillIsSeenFromSeveralSides: the same look would say the same again.
+func TestWhatStandsStillIsSeenFromSeveralSides(t *testing.T) {
+	s := newSite(t, TilesConfig{})
+	box := bus.Box{2050, 1050, 2090, 1130}
+	s.objects = []bus.Object{{Label: "person", Score: 0.6, Box: box}}
+	s.play(planStep)
+	sides := map[bus.Region]bool{}
+	for range len(asides) {
+		for _, r := range s.play(planStep).regions[1:] {
+			if s.wants.room(r).Holds(box) {
+				sides[r] = true
+			}
+		}
+	}
+	if len(sides) < len(asides) {
+		t.Errorf("looks from %v, want %d", sides, len(asides))
+	}
+}
+
 func TestNewObjectsAndWalkingTracksAreLookedAtAndStandingOnesInTurn(t *testing.T) {
 	s := newSite(t, TilesConfig{})
 	box := bus.Box{2050, 1050, 2090, 1130}
@@ -265,8 +284,11 @@ func TestNewObjectsAndWalkingTracksAreLookedAtAndStandingOnesInTurn(t *testing.T
 	}
 	s.objects = []bus.Object{{Label: "person", Score: 0.6, Box: box}}
 	count(1)
-	if n := count(25); n != 25 {
-		t.Errorf("the tile of an object that is no track yet was looked at %d times in 25 frames", n)
+	if n := count(newsLooks); n != newsLooks {
+		t.Errorf("the tile of an object that is no track yet was looked at %d times in %d frames", n, newsLooks)
+	}
+	if n := count(50); n < 3 || n > 8 {
+		t.Errorf("that of one which becomes no track was looked at %d times in 4 s, want one a second and the turns of the sweep", n)
 	}
 	known := &bus.Tracks{Frame: bus.Size{Width: planWidth, Height: planHeight}, Objects: []bus.TrackObject{{Object: s.objects[0], TrackID: 1, Predicted: box}}}
 	s.tracked(known)

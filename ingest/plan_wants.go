@@ -48,6 +48,7 @@ type wants struct {
 	columns       int         // of asked
 	asked         []time.Time // by placeCell, of the newest tile that was to hold something there
 	all           []want
+	frames        int // for which places were collected
 }
 
 // resize begins anew for frames of another size, looked at in tiles of w by h.
@@ -69,13 +70,16 @@ func reach(tile, frame int) float32 {
 // collect takes what moves, what tracks do that walk, objects that no track is known of, and now and then what stands and may be gone.
 func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.TrackObject, newcomers []newcomer) {
 	ws.all = ws.all[:0]
+	ws.frames++
 	for i := range tracks {
 		if o := &tracks[i]; !stands(o) {
 			ws.add(at, wider(o.Predicted), 0)
 		}
 	}
 	for i := range newcomers {
-		ws.add(at, wider(newcomers[i].box), newcomerBonus)
+		if newcomers[i].looks < newsLooks {
+			ws.add(at, wider(newcomers[i].box), newcomerBonus)
+		}
 	}
 	fromTracks := len(ws.all)
 	for _, c := range clusters {
@@ -85,8 +89,13 @@ func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.Tra
 		}
 	}
 	for i := range tracks {
-		if o := &tracks[i]; stands(o) && o.Carried && o.Score < unsureScore && ws.since(at, o.Box) >= unsureEvery {
-			ws.add(at, wider(o.Box), -unsureEvery)
+		if o := &tracks[i]; stands(o) && o.Carried && o.Score < unsureScore {
+			ws.addUnsure(at, o.Box)
+		}
+	}
+	for i := range newcomers {
+		if newcomers[i].looks >= newsLooks {
+			ws.addUnsure(at, newcomers[i].box)
 		}
 	}
 	slices.SortStableFunc(ws.all, func(a, b want) int { return cmp.Compare(b.waits, a.waits) })
@@ -101,6 +110,13 @@ func stands(o *bus.TrackObject) bool {
 		}
 	}
 	return true
+}
+
+// addUnsure wants a box now and then, where there is nothing better to look at.
+func (ws *wants) addUnsure(at time.Time, b bus.Box) {
+	if ws.since(at, b) >= unsureEvery {
+		ws.add(at, wider(b), -unsureEvery)
+	}
 }
 
 func wider(b bus.Box) bus.Box {
