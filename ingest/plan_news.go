@@ -27,6 +27,9 @@ type newcomer struct {
 	misses int
 }
 
+// inVain tells whether looks find it again and again, and no track begins.
+func (c *newcomer) inVain() bool { return c.looks >= newsLooks }
+
 // news are the newcomers of a camera. A tracker believes in an object when it was seen several times, so each is looked at until
 // there is a track of it, or it is not found again.
 type news struct{ all []newcomer }

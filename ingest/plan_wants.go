@@ -67,7 +67,7 @@ func reach(tile, frame int) float32 {
 	return float32(max(tile-2*wantRoom, 1))
 }
 
-// collect takes what moves, what tracks do that walk, objects that no track is known of, and now and then what stands and may be gone.
+// collect takes what moves, what tracks do that walk, objects that no track is known of, and now and then what is unsure.
 func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.TrackObject, newcomers []newcomer) {
 	ws.all = ws.all[:0]
 	ws.frames++
@@ -77,8 +77,8 @@ func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.Tra
 		}
 	}
 	for i := range newcomers {
-		if newcomers[i].looks < newsLooks {
-			ws.add(at, wider(newcomers[i].box), newcomerBonus)
+		if c := &newcomers[i]; !c.inVain() {
+			ws.add(at, wider(c.box), newcomerBonus)
 		}
 	}
 	fromTracks := len(ws.all)
@@ -88,17 +88,27 @@ func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.Tra
 			ws.add(at, b, 0)
 		}
 	}
+	ws.collectUnsure(at, tracks, newcomers)
+	slices.SortStableFunc(ws.all, func(a, b want) int { return cmp.Compare(b.waits, a.waits) })
+}
+
+// collectUnsure takes what stands and may be gone, and what becomes no track: now and then, where there is nothing better to look at.
+func (ws *wants) collectUnsure(at time.Time, tracks []bus.TrackObject, newcomers []newcomer) {
+	want := func(b bus.Box) {
+		if ws.since(at, b) >= unsureEvery {
+			ws.add(at, wider(b), -unsureEvery)
+		}
+	}
 	for i := range tracks {
 		if o := &tracks[i]; stands(o) && o.Carried && o.Score < unsureScore {
-			ws.addUnsure(at, o.Box)
+			want(o.Box)
 		}
 	}
 	for i := range newcomers {
-		if newcomers[i].looks >= newsLooks {
-			ws.addUnsure(at, newcomers[i].box)
+		if c := &newcomers[i]; c.inVain() {
+			want(c.box)
 		}
 	}
-	slices.SortStableFunc(ws.all, func(a, b want) int { return cmp.Compare(b.waits, a.waits) })
 }
 
 // stands tells whether a track hardly moves to the next frame.
@@ -110,13 +120,6 @@ func stands(o *bus.TrackObject) bool {
 		}
 	}
 	return true
-}
-
-// addUnsure wants a box now and then, where there is nothing better to look at.
-func (ws *wants) addUnsure(at time.Time, b bus.Box) {
-	if ws.since(at, b) >= unsureEvery {
-		ws.add(at, wider(b), -unsureEvery)
-	}
 }
 
 func wider(b bus.Box) bus.Box {

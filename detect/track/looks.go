@@ -101,8 +101,8 @@ func (t *Tracker) partOfKnown(o *bus.Object) bool {
 	return false
 }
 
-// coarseDouble tells whether an object that no close look shows is a second box of a target that is known. A close look
-// would tell two things from one, so until there is one no track begins.
+// coarseDouble tells whether an object that no close look shows is a second box of a target that is known. A close look would tell
+// two things from one, so until there is one no track begins.
 func (t *Tracker) coarseDouble(o *bus.Object) bool {
 	if t.looks.show(o.Box) {
 		return false
@@ -126,16 +126,19 @@ func (g *target) anchor(now time.Time) {
 // still tells whether a target stood when it was last seen.
 func (g *target) still() bool { return g.seen.Sub(g.since) >= stillFor }
 
+// believed tells whether a target is told of that nobody looks at.
+func (t *Tracker) believed(g *target) bool {
+	sure, known := g.best >= min(t.cfg.High+sureMargin, 1), g.still() || t.now.Sub(g.seen) <= coast
+	return g.misses == 0 && sure && known
+}
+
 // carry tells of a target whose place nobody looked at in this frame.
 func (t *Tracker) carry(g *target) {
-	o := bus.TrackObject{Object: g.object, TrackID: g.id, Predicted: g.object.Box, Carried: true, Zones: g.visit.zones, Rest: g.rest.message()}
-	switch {
-	case g.misses > 0 || g.best < min(t.cfg.High+sureMargin, 1):
+	if !t.believed(g) {
 		return
-	case !g.still():
-		if t.now.Sub(g.seen) > coast {
-			return
-		}
+	}
+	o := bus.TrackObject{Object: g.object, TrackID: g.id, Predicted: g.object.Box, Carried: true, Zones: g.visit.zones, Rest: g.rest.message()}
+	if !g.still() {
 		o.Box, o.Predicted = atEdge(g.predicted, t.frame), atEdge(g.box(t.step), t.frame)
 	}
 	t.out = append(t.out, o)
