@@ -21,8 +21,9 @@ const (
 	maxPulled = 1024
 	// passedOver is the age of a frame, in intervals of its camera, from which on it may be passed over for a newer one of another.
 	passedOver = 0.6
-	// maxLate bounds how often a consumer is asked that has not heard of a frame yet.
-	maxLate = 8
+	// maxLate bounds how often a consumer is asked that has not heard of a frame yet, before lateWait bounds a request that waits for it.
+	maxLate  = 8
+	lateWait = 20 * time.Millisecond
 )
 
 // FramePuller takes frames for a pool of detectors: each frame goes to one of those who ask, and who is busy does not
@@ -280,14 +281,34 @@ func (p *FramePuller) fetch(ctx context.Context, c *pulled) (jetstream.Msg, erro
 		if msg := <-batch.Messages(); msg != nil {
 			return msg, nil
 		}
-		if err := batch.Error(); err != nil || attempt == maxLate {
+		if err := batch.Error(); err != nil {
 			return nil, err
 		}
 		about, err := c.consumer.Info(ctx)
 		if err != nil || about.Delivered.Stream >= c.told {
 			return nil, err
 		}
+		if attempt == maxLate {
+			return insist(c.consumer)
+		}
 	}
+}
+
+// insist asks a consumer that says each time that there is no frame, and has not gone past the one that there is. A broker that makes a
+// consumer while a frame is replaced may count one too few for it, and tells those who do not wait by that count. Who waits gets the
+// frame; and as two are asked for, the broker looks for another, finds none and counts from there.
+func insist(consumer jetstream.Consumer) (newest jetstream.Msg, err error) {
+	batch, err := consumer.Fetch(2, jetstream.FetchMaxWait(lateWait))
+	if err != nil {
+		return nil, err
+	}
+	for msg := range batch.Messages() {
+		newest = msg
+	}
+	if newest != nil {
+		return newest, nil
+	}
+	return nil, batch.Error()
 }
 
 // join returns when the broker is there and the puller hears of frames.

@@ -127,6 +127,71 @@ func TestPullSurvivesALostConsumerAndALostStream(t *testing.T) {
 	}
 }
 
+// TestPullWhereTheBrokerMiscounts: a broker that makes a consumer while a frame is replaced may count one too few for it, and says from then on that
+// there is none. It happens once in some thousand times; more often where many others are told of each frame.
+func TestPullWhereTheBrokerMiscounts(t *testing.T) {
+	s := newBroker(t, "127.0.0.1:0")
+	c, camera := connect(t, Config{URL: s.ClientURL()}), connect(t, Config{Server: s})
+	for i := range 300 {
+		other := FramePuller{conn: c, pool: fmt.Sprintf("other-%d", i)}
+		if _, err := other.cameraConsumer(deadline(t), "gate", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
+		for seq := uint64(0); ctx.Err() == nil; seq++ {
+			_ = camera.PublishFrame(ctx, jpegFrame("gate", seq)) // the last one is cut off
+		}
+	})
+	defer publishing.Wait()
+	defer stop()
+	puller := newPuller(t, c, "pool")
+	stream, err := c.js.Stream(deadline(t), "FRAMES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); puller.cameras["gate"].consumer = nil {
+		if _, err := puller.Next(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.DeleteConsumer(deadline(t), "pool=gate"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestInsist(t *testing.T) {
+	c := connect(t, Config{Server: newBroker(t, "")})
+	consumer, err := newPuller(t, c, "pool").cameraConsumer(deadline(t), "gate", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := insist(consumer); msg != nil || err != nil {
+		t.Errorf("got %v, %v where there is no frame", msg, err)
+	}
+	for seq := range uint64(3) {
+		if err := c.PublishFrame(t.Context(), jpegFrame("gate", seq)); err != nil {
+			t.Fatal(err)
+		}
+		stored(t, c, seq+1)
+		msg, err := insist(consumer)
+		if err != nil || msg == nil {
+			t.Fatalf("got %v, %v where there is a frame", msg, err)
+		}
+		if f, err := DecodeHeader(msg.Headers(), msg.Data()); err != nil || f.Seq != seq {
+			t.Errorf("got %+v, %v, want frame %d", f, err, seq)
+		}
+	}
+	if err := deleteConsumers(t, c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := insist(consumer); err == nil {
+		t.Error("a consumer that is gone was asked in vain, and nobody was told")
+	}
+}
+
 // deleteConsumers deletes all that the stream of frames has: those of cameras and those of news.
 func deleteConsumers(t testing.TB, c *Conn) error {
 	stream, err := c.js.Stream(deadline(t), "FRAMES")
@@ -222,15 +287,19 @@ func TestPullPassesOverMalformedFrames(t *testing.T) {
 	if err := c.PublishFrame(t.Context(), jpegFrame("gate", 2)); err != nil {
 		t.Fatal(err)
 	}
-	stored(t, c, 1) // what is malformed is newer, and has its turn first
 	header := EncodeHeader(jpegFrame("gate", 1))
 	header[headerWidth] = []string{"0"}
 	if err := c.nc.PublishMsg(&nats.Msg{Subject: "sightline.frames.bad", Header: header, Data: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	stored(t, c, 2)
-	if f, err := puller.Next(deadline(t)); err != nil || f.Seq != 2 {
-		t.Errorf("got %+v, %v", f, err)
+	for seq := range uint64(2) { // who has heard of the second frame has heard of what is malformed, whose turn is before
+		if f, err := puller.Next(deadline(t)); err != nil || f.Seq != 2+seq {
+			t.Errorf("got %+v, %v", f, err)
+		}
+		if err := c.PublishFrame(t.Context(), jpegFrame("gate", 3+seq)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if c.Stats().Malformed != 1 || !strings.Contains(j.String(), "sightline.frames.bad") {
 		t.Errorf("%d malformed; the log says %s", c.Stats().Malformed, j.String())
