@@ -31,13 +31,14 @@ const (
 
 // looks are the tiles of a frame that were looked at.
 type looks struct {
-	all   bool // every place was
+	all   bool // every place was, as closely as the policy ever does
 	frame bus.Size
 	tiles []bus.Region
 }
 
 func looksOf(d *bus.Detections) looks {
-	return looks{all: d.Tiles.Policy != bus.PolicyAdaptive, frame: d.Frame, tiles: d.Tiles.Regions}
+	all := d.Tiles.Policy != bus.PolicyAdaptive || d.Tiles.Run >= d.Tiles.Of && d.Tiles.CoverageAge == 0
+	return looks{all: all, frame: d.Frame, tiles: d.Tiles.Regions}
 }
 
 // cover tells whether a thing at b would have been found.

@@ -29,7 +29,8 @@ func newWatched(cfg Config) *watched {
 // play is the next frame, in which one tile was looked at and this was found.
 func (w *watched) play(tile bus.Region, found ...bus.Box) []bus.TrackObject {
 	w.seq, w.now = w.seq+1, w.now.Add(100*time.Millisecond)
-	d := &bus.Detections{Seq: w.seq, CapturedAt: w.now, Frame: wide, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Regions: []bus.Region{tile}}}
+	d := &bus.Detections{Seq: w.seq, CapturedAt: w.now, Frame: wide}
+	d.Tiles = bus.Tiles{Policy: bus.PolicyAdaptive, Run: 2, Of: 33, CoverageAge: 1000, Regions: []bus.Region{tile}}
 	for _, b := range found {
 		d.Objects = append(d.Objects, bus.Object{Label: "person", Score: w.score, Box: b})
 	}
@@ -236,21 +237,24 @@ func TestWhatLeftTheFrameIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestNothingIsCarriedUnderOtherPolicies(t *testing.T) {
-	for _, policy := range []bus.Policy{bus.PolicyOff, bus.PolicyGrid} {
+func TestNothingIsCarriedWhereAllIsLookedAt(t *testing.T) {
+	for _, tiles := range []bus.Tiles{
+		{Policy: bus.PolicyOff, Run: 1, Of: 1}, {Policy: bus.PolicyGrid, Run: 33, Of: 33}, {Policy: bus.PolicyAdaptive, Run: 1, Of: 1},
+		{Policy: bus.PolicyAdaptive, Run: 2, Of: 2, Regions: []bus.Region{tileAway}}, // a fixed one
+	} {
 		tr, now := NewTracker(Config{}, "gate", "01J"), time.Unix(1_700_000_000, 0)
 		for seq := uint64(1); seq < 40; seq++ {
-			d := &bus.Detections{Seq: seq, CapturedAt: now, Frame: wide, Tiles: bus.Tiles{Policy: policy}}
+			d := &bus.Detections{Seq: seq, CapturedAt: now, Frame: wide, Tiles: tiles}
 			now = now.Add(100 * time.Millisecond)
 			if seq < 6 {
 				d.Objects = []bus.Object{{Label: "person", Score: 0.8, Box: boxAt(1200)}}
 			}
 			if got, _ := tr.Update(d); seq >= 6 && len(got) > 0 {
-				t.Fatalf("%s, frame %d: %+v", policy, seq, got)
+				t.Fatalf("%+v, frame %d: %+v", tiles, seq, got)
 			}
 		}
 		if len(tr.targets) > 0 {
-			t.Errorf("%s: %d targets are left after Lost", policy, len(tr.targets))
+			t.Errorf("%+v: %d targets are left after Lost", tiles, len(tr.targets))
 		}
 	}
 }

@@ -153,7 +153,7 @@ func FuzzTracker(f *testing.F) {
 		tracker := NewTracker(Config{MinHits: 1 + len(data)%3}, "gate", "s1")
 		d := &bus.Detections{Frame: bus.Size{Width: 200, Height: 100}, CapturedAt: epoch}
 		if len(data)%2 == 1 {
-			d.Tiles.Policy = bus.PolicyAdaptive
+			d.Tiles = bus.Tiles{Policy: bus.PolicyAdaptive, Run: 1, Of: 33}
 		}
 		tracker.SetScene(Scene{
 			Zones: []Zone{{Name: "half", Area: Polygon{{0.5, 0}, {1, 0}, {1, 1}, {0.5, 1}}, Inertia: 1}, {Name: "a", Area: Polygon{{0, 0}, {1, 0}, {0, 1}}, Labels: []string{"a"}}},

@@ -439,7 +439,7 @@ func TestOnlyObjectsOfTheSceneAreFollowed(t *testing.T) {
 func TestCarriedTrackKeepsItsZones(t *testing.T) {
 	w := places(t, Scene{Zones: []Zone{{Name: "room", Area: room}}, Lines: []Line{upright}}, person(1100, 500, 0, 0))
 	w.run(0, 2, 10, 0)
-	d := &bus.Detections{Frame: frame, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive}}
+	d := &bus.Detections{Frame: frame, Tiles: bus.Tiles{Policy: bus.PolicyAdaptive, Run: 1, Of: 33}}
 	for i := range 20 {
 		d.Seq, d.CapturedAt = w.seq+1+uint64(i), epoch.Add(2*time.Second+time.Duration(i)*100*time.Millisecond)
 		tracks, events := w.tracker.Update(d)
