@@ -37,6 +37,7 @@ type planner struct {
 	order  []int        // scratch: tiles, the one that waits longest first
 	chosen []bus.Region // of the frame at hand
 	news   news
+	seats  seats
 	tracks []bus.TrackObject
 	last   time.Time // capture time of the newest frame
 	step   float64   // smoothed seconds between frames
@@ -67,9 +68,9 @@ func (p *planner) resize(width, height int) {
 	p.fixed = bus.FixedRegions(p.cfg.Regions, width, height, p.cfg.Size, p.cfg.Overlap, bus.MaxRegions-len(p.grid))
 	p.tiles = make([]tile, len(p.grid)-1)
 	if len(p.tiles) > 0 {
-		p.wants.resize(width, height, p.grid[1].W, p.grid[1].H)
+		p.wants.resize(width, height, p.grid[1:])
 	}
-	p.news.all, p.tracks = p.news.all[:0], p.tracks[:0]
+	p.news.all, p.seats.all, p.tracks = p.news.all[:0], p.seats.all[:0], p.tracks[:0]
 }
 
 // next plans the looks at the frame that shows pic, captured at a time.
@@ -84,7 +85,7 @@ func (p *planner) next(at time.Time, pic *picture.I420) (plan, error) {
 	if err := p.motion.Update(pic, after); err != nil {
 		return plan{}, err
 	}
-	p.wants.collect(at, p.motion.Clusters(movingLeast), p.tracks, p.news.all)
+	p.wants.collect(at, p.motion.Clusters(movingLeast), p.tracks, p.news.all, &p.seats)
 	p.chosen = append(append(p.chosen[:0], p.grid[0]), p.fixed...)
 	for _, r := range p.fixed {
 		p.wants.serve(at, r)
@@ -142,7 +143,7 @@ func (p *planner) sweep(at time.Time) {
 func (p *planner) spend(at time.Time) {
 	most := min(1+p.cfg.Budget, len(p.grid)) + len(p.fixed)
 	for w := p.wants.first(); w != nil && len(p.chosen) < most; w = p.wants.first() {
-		r := p.wants.place(w, p.grid[1].W, p.grid[1].H)
+		r := p.wants.place(w)
 		p.wants.mark(at, w) // also where rounding put it too near to the tile's edge
 		p.wants.serve(at, r)
 		if i := slices.Index(p.grid, r); i >= 1 {
@@ -183,9 +184,9 @@ func (p *planner) detected(d *bus.Detections) {
 	if len(p.tiles) == 0 {
 		return
 	}
-	p.news.take(d, p.tracks, func(b bus.Box) bool {
-		return slices.ContainsFunc(d.Tiles.Regions, func(r bus.Region) bool { return p.wants.room(r).Holds(b) })
-	})
+	seen := views{tiles: d.Tiles.Regions, wants: &p.wants}
+	p.seats.take(d, p.tracks, seen)
+	p.news.take(d, p.tracks, seen)
 	for _, r := range d.Tiles.Regions {
 		i := slices.Index(p.grid, r)
 		if i >= 1 && d.CapturedAt.After(p.tiles[i-1].looked) {
@@ -199,7 +200,7 @@ func (p *planner) tracked(t *bus.Tracks) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t.Frame == (bus.Size{Width: p.width, Height: p.height}) {
-		p.news.missed(p.tracks, t.Objects, t.CapturedAt)
+		p.news.missed(p.tracks, t.Objects, t.CapturedAt, &p.seats)
 		p.tracks = append(p.tracks[:0], t.Objects...)
 		p.news.forget(p.tracks)
 	}

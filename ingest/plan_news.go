@@ -25,6 +25,7 @@ type newcomer struct {
 	seen   time.Time
 	looks  int // that found it
 	misses int
+	tile   bus.Region // of the grid, that found it; none where none did
 }
 
 // inVain tells whether looks find it again and again, and no track begins.
@@ -34,17 +35,23 @@ func (c *newcomer) inVain() bool { return c.looks >= newsLooks }
 // there is a track of it, or it is not found again.
 type news struct{ all []newcomer }
 
-// take takes in what was found in a frame, and with which looks. looked tells whether one of them shows all of a box.
-func (n *news) take(d *bus.Detections, tracks []bus.TrackObject, looked func(bus.Box) bool) {
+// take takes in what was found in a frame.
+func (n *news) take(d *bus.Detections, tracks []bus.TrackObject, seen views) {
 	for i := range n.all {
 		c := &n.all[i]
 		at := slices.IndexFunc(d.Objects, func(o bus.Object) bool { return o.Box.IoU(c.box) >= knownOverlap })
-		shown := looked(c.box)
+		shown := seen.show(c.box)
+		if c.tile.W > 0 {
+			shown = slices.Contains(seen.tiles, c.tile) // what another one does not show may still be there
+		}
 		switch {
 		case at >= 0:
 			c.box, c.seen, c.misses = d.Objects[at].Box, d.CapturedAt, 0
 			if shown {
 				c.looks++
+			}
+			if tile := seen.ofGrid(c.box, c.tile); tile.W > 0 {
+				c.tile = tile
 			}
 		case shown:
 			c.misses++
@@ -53,19 +60,19 @@ func (n *news) take(d *bus.Detections, tracks []bus.TrackObject, looked func(bus
 	n.all = slices.DeleteFunc(n.all, func(c newcomer) bool { return c.misses >= newsMisses || d.CapturedAt.Sub(c.seen) > newsStale })
 	for _, o := range d.Objects {
 		if len(n.all) < maxNews && !known(tracks, o.Box) && !n.has(o.Box) {
-			n.all = append(n.all, newcomer{box: o.Box, seen: d.CapturedAt})
+			n.all = append(n.all, newcomer{box: o.Box, seen: d.CapturedAt, tile: seen.ofGrid(o.Box, bus.Region{})})
 		}
 	}
 }
 
 // missed takes in the tracks that were known and are not told of any more: a look did not find them, and one more shall tell whether they
-// are gone.
-func (n *news) missed(before, now []bus.TrackObject, at time.Time) {
+// are gone, at the tile that they were found in.
+func (n *news) missed(before, now []bus.TrackObject, at time.Time, seats *seats) {
 	for i := range before {
 		o := &before[i]
 		gone := !slices.ContainsFunc(now, func(t bus.TrackObject) bool { return t.TrackID == o.TrackID })
 		if gone && len(n.all) < maxNews && !known(now, o.Predicted) && !n.has(o.Predicted) {
-			n.all = append(n.all, newcomer{box: o.Predicted, seen: at, misses: newsMisses - 1})
+			n.all = append(n.all, newcomer{box: o.Predicted, seen: at, misses: newsMisses - 1, tile: seats.tile(o.TrackID)})
 		}
 	}
 }

@@ -7,30 +7,82 @@ import (
 	"github.com/sightline/sightline/pipeline/bus"
 )
 
-// placeStep is the distance between places where a tile may begin, pixels: the step of the networks' coarsest grid.
-const placeStep = 32
+const (
+	// placeStep is the distance between places where a tile may begin, pixels: the step of the networks' coarsest grid.
+	placeStep = 32
+	// viewShare of what is wanted around an object a tile shows that found the object.
+	viewShare = 0.8
+	// viewRoom is how far before an object that no tile of the grid holds its own tile begins, pixels.
+	viewRoom = 24
+)
 
-// asides are how far from a tile's middle what it is for stands, pixels, in turn.
-var asides = [][2]float32{{0, 0}, {64, 0}, {0, 64}, {-64, 0}, {0, -64}}
+// place finds the tile for the place f, which holds beside it those that have waited longest in all.
+func (ws *wants) place(f *want) bus.Region {
+	if f.again {
+		return ws.view(f)
+	}
+	return ws.around(f)
+}
 
-// place finds the tile of w by h that holds the place f and beside it those that have waited longest in all; of several such
-// tiles the one in whose middle f stands, or, from frame to frame, beside it: what stands still is seen from several sides.
-func (ws *wants) place(f *want, w, h int) bus.Region {
-	best, most, off := bus.Region{}, time.Duration(-1), 0.0
-	aside := asides[ws.frames%len(asides)]
-	middle := bus.Box{f.box[0] + aside[0], f.box[1] + aside[1], f.box[2] + aside[0], f.box[3] + aside[1]}
+// view is the tile to look again at what was found: the one that found it; else one of the grid, whose looks say what is there; where
+// none holds it, one of its own that begins before it.
+func (ws *wants) view(f *want) bus.Region {
+	if f.tile.W > 0 && f.tile.Box().Common(f.box) >= viewShare*f.box.Area() {
+		return f.tile
+	}
+	best := choice{}
+	for _, r := range ws.grid {
+		if ws.room(r).Holds(f.box) {
+			best.offer(r, ws.worth(r), centreDistance(r, f.box))
+		}
+	}
+	if best.some {
+		return best.tile
+	}
+	return bus.Region{X: ws.begin(f.box, 0), Y: ws.begin(f.box, 1), W: ws.grid[0].W, H: ws.grid[0].H}
+}
+
+// begin is where a tile for a box that none of the grid holds begins on an axis: where one does that holds it there, or before it.
+func (ws *wants) begin(b bus.Box, axis int) int {
+	tile, length := ws.grid[0].W, ws.width
+	if axis == 1 {
+		tile, length = ws.grid[0].H, ws.height
+	}
+	for _, g := range ws.grid {
+		if r := g.Box(); r[axis] <= b[axis] && b[2+axis] <= r[2+axis] {
+			return int(r[axis])
+		}
+	}
+	return int(max(0, min(b[axis]-viewRoom, length-float32(tile))))
+}
+
+// around is, of several such tiles, the one in whose middle f stands.
+func (ws *wants) around(f *want) bus.Region {
+	w, h := ws.grid[0].W, ws.grid[0].H
+	best := choice{}
 	xs, ys := starts(f.box[0], f.box[2], w, int(ws.width)), starts(f.box[1], f.box[3], h, int(ws.height))
 	for y := ys.from; y <= ys.to; y += placeStep {
 		for x := xs.from; x <= xs.to; x += placeStep {
 			// The last place is the frame's edge, which need not be a multiple of the step.
 			r := bus.Region{X: min(x, int(ws.width)-w), Y: min(y, int(ws.height)-h), W: w, H: h}
-			worth, away := ws.worth(r), centreDistance(r, middle)
-			if worth > most || worth == most && away < off {
-				best, most, off = r, worth, away
-			}
+			best.offer(r, ws.worth(r), centreDistance(r, f.box))
 		}
 	}
-	return best
+	return best.tile
+}
+
+// choice is the tile that is worth most of those offered, of several the nearest.
+type choice struct {
+	tile bus.Region
+	most time.Duration
+	off  float64
+	some bool
+}
+
+func (c *choice) offer(r bus.Region, worth time.Duration, away float64) {
+	if !c.some || worth > c.most || worth == c.most && away < c.off {
+		*c = choice{r, worth, away, true}
+	}
 }
 
 // span is where a tile may begin on one axis, in steps of placeStep.

@@ -28,6 +28,11 @@ const (
 	// sweep comes.
 	unsureScore = 0.5
 	unsureEvery = time.Second
+	// plainScore has what any tile shows; of what is not, the one that found it is asked, when settledFor has passed since then.
+	plainScore = 0.7
+	settledFor = 700 * time.Millisecond
+	// seamEvery is how often there is a look at what stands where no tile of the grid shows all of it: the sweep does not find it.
+	seamEvery = 3 * time.Second
 	// never is how long a place waits that was not asked for yet: longer than all others, and the sum of all can be taken.
 	never = 24 * time.Hour
 	// placeCell is the side of the squares by which it is remembered when a place was last asked for, pixels.
@@ -39,22 +44,24 @@ type want struct {
 	box    bus.Box
 	waits  time.Duration
 	served bool
+	again  bool       // something was found there, and one more look is to tell
+	tile   bus.Region // that found it; none where that is not known
 }
 
 // wants collects the places of one frame that are worth a look, and remembers when each part of the frame was.
 type wants struct {
 	width, height float32
-	reach         [2]float32  // largest sides that one tile holds
-	columns       int         // of asked
-	asked         []time.Time // by placeCell, of the newest tile that was to hold something there
+	grid          []bus.Region // its tiles, all of one size
+	reach         [2]float32   // largest sides that one tile holds
+	columns       int          // of asked
+	asked         []time.Time  // by placeCell, of the newest tile that was to hold something there
 	all           []want
-	frames        int // for which places were collected
 }
 
-// resize begins anew for frames of another size, looked at in tiles of w by h.
-func (ws *wants) resize(width, height, w, h int) {
-	ws.width, ws.height = float32(width), float32(height)
-	ws.reach = [2]float32{reach(w, width), reach(h, height)}
+// resize begins anew for frames of another size, looked at in the tiles of a grid.
+func (ws *wants) resize(width, height int, grid []bus.Region) {
+	ws.width, ws.height, ws.grid = float32(width), float32(height), grid
+	ws.reach = [2]float32{reach(grid[0].W, width), reach(grid[0].H, height)}
 	ws.columns = (width + placeCell - 1) / placeCell
 	ws.asked = make([]time.Time, ws.columns*((height+placeCell-1)/placeCell))
 	ws.all = ws.all[:0]
@@ -67,18 +74,20 @@ func reach(tile, frame int) float32 {
 	return float32(max(tile-2*wantRoom, 1))
 }
 
-// collect takes what moves, what tracks do that walk, objects that no track is known of, and now and then what is unsure.
-func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.TrackObject, newcomers []newcomer) {
+// collect takes what moves, what tracks do that walk, what may be gone, objects that no track is known of, and now and then what is unsure.
+func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.TrackObject, newcomers []newcomer, seats *seats) {
 	ws.all = ws.all[:0]
-	ws.frames++
 	for i := range tracks {
-		if o := &tracks[i]; !stands(o) {
+		o := &tracks[i]
+		if !stands(o) {
 			ws.add(at, wider(o.Predicted), 0)
+		} else if x := seats.of(o.TrackID); x.asks(o, at) {
+			ws.addAgain(at, o.Box, newcomerBonus, x.tile)
 		}
 	}
 	for i := range newcomers {
 		if c := &newcomers[i]; !c.inVain() {
-			ws.add(at, wider(c.box), newcomerBonus)
+			ws.addAgain(at, c.box, newcomerBonus, c.tile)
 		}
 	}
 	fromTracks := len(ws.all)
@@ -88,25 +97,30 @@ func (ws *wants) collect(at time.Time, clusters []picture.Rect, tracks []bus.Tra
 			ws.add(at, b, 0)
 		}
 	}
-	ws.collectUnsure(at, tracks, newcomers)
+	ws.collectUnsure(at, tracks, newcomers, seats)
 	slices.SortStableFunc(ws.all, func(a, b want) int { return cmp.Compare(b.waits, a.waits) })
 }
 
 // collectUnsure takes what stands and may be gone, and what becomes no track: now and then, where there is nothing better to look at.
-func (ws *wants) collectUnsure(at time.Time, tracks []bus.TrackObject, newcomers []newcomer) {
-	want := func(b bus.Box) {
-		if ws.since(at, b) >= unsureEvery {
-			ws.add(at, wider(b), -unsureEvery)
+func (ws *wants) collectUnsure(at time.Time, tracks []bus.TrackObject, newcomers []newcomer, seats *seats) {
+	want := func(b bus.Box, every time.Duration, tile bus.Region) {
+		if ws.since(at, b) >= every {
+			ws.addAgain(at, b, -unsureEvery, tile)
 		}
 	}
 	for i := range tracks {
-		if o := &tracks[i]; stands(o) && o.Carried && o.Score < unsureScore {
-			want(o.Box)
+		o := &tracks[i]
+		switch {
+		case !stands(o) || !o.Carried:
+		case o.Score < unsureScore:
+			want(o.Box, unsureEvery, seats.tile(o.TrackID))
+		case !ws.held(wider(o.Box)):
+			want(o.Box, seamEvery, seats.tile(o.TrackID))
 		}
 	}
 	for i := range newcomers {
 		if c := &newcomers[i]; c.inVain() {
-			want(c.box)
+			want(c.box, unsureEvery, c.tile)
 		}
 	}
 }
@@ -145,6 +159,15 @@ func (ws *wants) add(at time.Time, b bus.Box, bonus time.Duration) {
 			piece := bus.Box{left, top, left + w, top + h}
 			ws.all = append(ws.all, want{box: piece, waits: ws.since(at, piece) + bonus})
 		}
+	}
+}
+
+// addAgain wants one more look at what was found, at the tile that found it.
+func (ws *wants) addAgain(at time.Time, b bus.Box, bonus time.Duration, tile bus.Region) {
+	before := len(ws.all)
+	ws.add(at, wider(b), bonus)
+	for i := before; i < len(ws.all); i++ {
+		ws.all[i].again, ws.all[i].tile = true, tile
 	}
 }
 
@@ -201,6 +224,12 @@ func (ws *wants) room(r bus.Region) bus.Box {
 		}
 	}
 	return b
+}
+
+// held tells whether a tile of the grid shows all of a box.
+func (ws *wants) held(b bus.Box) bool {
+	b = bus.Box{max(b[0], 0), max(b[1], 0), min(b[2], ws.width), min(b[3], ws.height)}
+	return slices.ContainsFunc(ws.grid, func(r bus.Region) bool { return ws.room(r).Holds(b) })
 }
 
 // first is the place that waits longest of those that no tile holds yet, or nil.

@@ -25,6 +25,13 @@ const (
 	// sureMargin above Config.High has the best look at a thing that is told of unseen, as ByteTrack asks of a new track: what no
 	// look was surer of is there in one and gone, or another thing, in the next.
 	sureMargin = 0.1
+	// foundOften, and foundShare times as often as not, has a thing that is told of unseen though no look was sure of it.
+	foundOften = 5
+	foundShare = 4
+	// plainMargin above Config.High has what any tile shows: a look that does not find it says that it is gone.
+	plainMargin = 0.2
+	// doubtFor is how long looks at other tiles than the one that showed it may miss what is not plain.
+	doubtFor = 1500 * time.Millisecond
 	// lookedOften without finding it: then a track has ended, however few the looks are.
 	lookedOften = 3
 )
@@ -53,6 +60,16 @@ func (l *looks) cover(b bus.Box) bool {
 // show tells whether b may be what a tile found: it does not leave it.
 func (l *looks) show(b bus.Box) bool {
 	return l.all || l.large(b) || slices.ContainsFunc(l.tiles, func(t bus.Region) bool { return l.inner(t, -cutMargin).Holds(b) })
+}
+
+// tile is the one that shows all of b, before where that is one of several; none where none does.
+func (l *looks) tile(b bus.Box, before bus.Region) (tile bus.Region) {
+	for _, t := range l.tiles {
+		if l.inner(t, cutMargin).Holds(b) && (tile.W == 0 || t == before) {
+			tile = t
+		}
+	}
+	return tile
 }
 
 // large tells whether the whole frame shows a thing at b as well as a tile would.
@@ -127,9 +144,23 @@ func (g *target) anchor(now time.Time) {
 // still tells whether a target stood when it was last seen.
 func (g *target) still() bool { return g.seen.Sub(g.since) >= stillFor }
 
+// doubts tells whether looks at a target's place that did not find it prove nothing yet: it is not plain, it stands, and the tile that
+// showed it was not looked at.
+func (t *Tracker) doubts(g *target) bool {
+	plain := g.best >= min(t.cfg.High+plainMargin, 1) || t.looks.large(g.predicted)
+	if t.looks.all || plain || g.id == 0 || !g.still() || g.tile.W == 0 || slices.Contains(t.looks.tiles, g.tile) {
+		return false
+	}
+	if g.doubted.IsZero() {
+		g.doubted = t.now
+	}
+	return t.now.Sub(g.doubted) <= doubtFor
+}
+
 // believed tells whether a target is told of that nobody looks at.
 func (t *Tracker) believed(g *target) bool {
-	sure, known := g.best >= min(t.cfg.High+sureMargin, 1), g.still() || t.now.Sub(g.seen) <= coast
+	sure := g.best >= min(t.cfg.High+sureMargin, 1) || g.hits >= foundOften && g.hits >= foundShare*g.vain
+	known := g.still() || t.now.Sub(g.seen) <= coast
 	return g.misses == 0 && sure && known
 }
 

@@ -140,18 +140,72 @@ func TestATrackThatStandsAndALookMissedIsNotCarried(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatALookWasSureOfIsCarried: a thing at the threshold is told of where it is seen alone.
+// TestWhatAnotherTileMissesIsDoubted: what is not plain may be seen by one tile and not by another; the one that saw it tells whether it is
+// gone, and if nobody asks it, time does.
+func TestWhatAnotherTileMissesIsDoubted(t *testing.T) {
+	beside := bus.Region{X: 900, Y: 900, W: 640, H: 640} // shows it too
+	for _, c := range []struct {
+		score          float32
+		doubted, asked bool
+	}{{score: DefaultHigh + plainMargin - 0.05, doubted: true}, {score: DefaultHigh + plainMargin - 0.05, asked: true}, {score: DefaultHigh + plainMargin}} {
+		w := newWatched(Config{})
+		w.score = c.score
+		for range 6 {
+			w.play(tileHere, boxAt(1200))
+		}
+		if c.asked {
+			w.play(tileHere)
+		}
+		for i := range 15 {
+			if got := w.play(beside); len(got) == 1 != c.doubted {
+				t.Fatalf("%+v, look %d of another tile: %+v", c, i, got)
+			}
+		}
+		w.play(beside)
+		if got := w.play(beside); len(got) > 0 {
+			t.Errorf("%+v: told of after %v of looks in vain", c, doubtFor)
+		}
+	}
+}
+
+// TestWhereLooksAreFewALowScoreGoesOnWithANewTrack: where all is looked at, others will come.
+func TestWhereLooksAreFewALowScoreGoesOnWithANewTrack(t *testing.T) {
+	for scores, tracks := range map[[3]float32]int{
+		{0.5, 0.46, 0.46}: 1, {0.46, 0.46, 0.5}: 0, {0.5, 0.44, 0.44}: 0,
+	} {
+		w := newWatched(Config{MinHits: 3})
+		var got []bus.TrackObject
+		for _, w.score = range scores {
+			got = w.play(tileHere, boxAt(1200))
+		}
+		if len(got) != tracks {
+			t.Errorf("scores %v: %+v, want %d", scores, got, tracks)
+		}
+	}
+}
+
+// TestOnlyWhatALookWasSureOfIsCarried: a thing at the threshold is told of where it is seen alone, or has been again and again.
 func TestOnlyWhatALookWasSureOfIsCarried(t *testing.T) {
 	for score, carried := range map[float32]int{DefaultHigh + sureMargin - 0.01: 0, DefaultHigh + sureMargin: 1} {
 		w := newWatched(Config{})
 		w.score = score
-		for range 5 {
+		for range foundOften - 1 {
 			if got := w.play(tileHere, boxAt(1200)); w.seq >= DefaultMinHits && len(got) != 1 {
 				t.Fatalf("score %v, seen: %+v", score, got)
 			}
 		}
 		if got := w.play(tileAway); len(got) != carried {
 			t.Errorf("score %v: %+v is told of unseen, want %d", score, got, carried)
+		}
+		w.play(tileHere, boxAt(1200))
+		if got := w.play(tileAway); len(got) != 1 {
+			t.Errorf("score %v, found again and again: %+v is told of unseen", score, got)
+		}
+		w.play(tileHere)
+		w.play(tileHere)
+		w.play(tileHere, boxAt(1200))
+		if got := w.play(tileAway); len(got) != carried {
+			t.Errorf("score %v, found and not found: %+v is told of unseen, want %d", score, got, carried)
 		}
 	}
 }

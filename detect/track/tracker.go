@@ -19,6 +19,7 @@ const (
 	maxObjects = 1024 // of one frame; they come by falling score, so the best are kept
 	minOverlap = 0.2  // of a prediction and an object with a high score
 	lowOverlap = 0.5  // of a prediction and an object with a low score
+	almostHigh = 0.9  // of Config.High has an object that goes on with a new track where looks are few
 	maxMisses  = 1    // frames in a row that a track which was not told of yet may be missing
 )
 
@@ -29,9 +30,12 @@ type target struct {
 	object    bus.Object
 	id        uint64 // 0 until it was seen often enough
 	hits      int
-	misses    int  // frames since it was seen in which its place was looked at
-	blind     int  // and those in which it was not
-	unlooked  bool // in this frame
+	misses    int        // frames since it was seen in which its place was looked at
+	blind     int        // and those in which it was not
+	vain      int        // frames in all in which its place was looked at and it was not seen
+	unlooked  bool       // in this frame
+	tile      bus.Region // that showed it when one last did
+	doubted   time.Time  // since when only other tiles have missed it; zero where none has
 	best      float32
 	started   time.Time
 	seen      time.Time
@@ -107,7 +111,9 @@ func (t *Tracker) Update(d *bus.Detections) ([]bus.TrackObject, []bus.Event) {
 	t.end(t.over)
 	t.collect(d.Objects)
 	for s := range stages {
-		t.match(s)
+		if s != tentativeLow || !t.looks.all {
+			t.match(s)
+		}
 	}
 	t.miss()
 	t.begin()
@@ -134,7 +140,7 @@ func (t *Tracker) advance(now time.Time) {
 		}
 		g.predict(dt)
 		g.predicted = g.box(0)
-		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since, &g.rest.since} {
+		for _, past := range []*time.Time{&g.started, &g.seen, &g.told, &g.since, &g.rest.since, &g.doubted} {
 			if past.After(now) {
 				*past = now
 			}
@@ -175,6 +181,7 @@ const (
 	confirmedHigh stage = iota // tracks that were told of, with objects of high score, by overlap
 	confirmedLow               // those seen in the frame before, with objects of low score, by overlap
 	tentativeHigh              // new ones, with objects of high score, by overlap
+	tentativeLow               // where looks are few, new ones with objects of almost high score, by overlap
 	anyNear                    // whatever is left and may have moved so far: small and fast things, low frame rates
 	stages
 )
@@ -186,11 +193,14 @@ func (s stage) takes(g *target) bool {
 		return g.id != 0
 	case confirmedLow:
 		return g.id != 0 && g.misses == 0
-	case tentativeHigh:
+	case tentativeHigh, tentativeLow:
 		return g.id == 0
 	}
 	return true
 }
+
+// low says whether the stage looks at objects of low score.
+func (s stage) low() bool { return s == confirmedLow || s == tentativeLow }
 
 // cost is from 0 to below 1; false where the pair is out of the question.
 func (s stage) cost(g *target, o *bus.Object) (float64, bool) {
@@ -202,7 +212,7 @@ func (s stage) cost(g *target, o *bus.Object) (float64, bool) {
 		return d / chiSquare99, ok
 	}
 	least := minOverlap
-	if s == confirmedLow {
+	if s.low() {
 		least = lowOverlap
 	}
 	common := g.predicted.IoU(o.Box)
@@ -229,7 +239,8 @@ func (t *Tracker) match(s stage) {
 func (t *Tracker) propose(s stage, g *target) {
 	for j := range t.objects {
 		o := &t.objects[j]
-		if t.taken[j] || (o.Score < t.cfg.High) != (s == confirmedLow) {
+		almost := s != tentativeLow || o.Score >= almostHigh*t.cfg.High
+		if t.taken[j] || (o.Score < t.cfg.High) != s.low() || !almost {
 			continue
 		}
 		if cost, ok := s.cost(g, o); ok {
@@ -245,7 +256,10 @@ func (t *Tracker) take(g *target, o *bus.Object) {
 	g.anchor(t.now)
 	g.rest.see(o.Box, t.now, t.cfg.Stationary)
 	g.hits++
-	g.misses, g.blind = 0, 0
+	g.misses, g.blind, g.doubted = 0, 0, time.Time{}
+	if tile := t.looks.tile(o.Box, g.tile); tile.W > 0 {
+		g.tile = tile
+	}
 	g.best = max(g.best, o.Score)
 	g.seen, g.seenSeq = t.now, t.seq
 }
@@ -254,12 +268,13 @@ func (t *Tracker) take(g *target, o *bus.Object) {
 func (t *Tracker) miss() {
 	for i := range t.targets {
 		g := &t.targets[i]
-		g.unlooked = t.free[i] && !t.looks.cover(g.predicted)
+		g.unlooked = t.free[i] && (!t.looks.cover(g.predicted) || t.doubts(g))
 		switch {
 		case g.unlooked:
 			g.blind++
 		case t.free[i]:
 			g.misses++
+			g.vain++
 		}
 	}
 	t.end(func(g *target) bool { return g.id == 0 && g.misses > maxMisses })
