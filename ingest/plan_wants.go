@@ -30,7 +30,7 @@ const (
 	unsureEvery = time.Second
 	// plainScore has what any tile shows; of what is not, the one that found it is asked, when settledFor has passed since then.
 	plainScore = 0.7
-	settledFor = 700 * time.Millisecond
+	settledFor = 400 * time.Millisecond
 	// seamEvery is how often there is a look at what stands where no tile of the grid shows all of it: the sweep does not find it.
 	seamEvery = 3 * time.Second
 	// never is how long a place waits that was not asked for yet: longer than all others, and the sum of all can be taken.

@@ -26,12 +26,14 @@ const (
 	// look was surer of is there in one and gone, or another thing, in the next.
 	sureMargin = 0.1
 	// foundOften, and foundShare times as often as not, has a thing that is told of unseen though no look was sure of it.
-	foundOften = 5
+	foundOften = 8
 	foundShare = 4
 	// plainMargin above Config.High has what any tile shows: a look that does not find it says that it is gone.
 	plainMargin = 0.2
-	// doubtFor is how long looks at other tiles than the one that showed it may miss what is not plain.
-	doubtFor = 1500 * time.Millisecond
+	// doubtFor, and until doubtSeen after it was seen, looks at other tiles than the one that showed it may miss what is not plain: by
+	// then the plan has asked that one.
+	doubtFor  = 500 * time.Millisecond
+	doubtSeen = 800 * time.Millisecond
 	// lookedOften without finding it: then a track has ended, however few the looks are.
 	lookedOften = 3
 )
@@ -154,7 +156,7 @@ func (t *Tracker) doubts(g *target) bool {
 	if g.doubted.IsZero() {
 		g.doubted = t.now
 	}
-	return t.now.Sub(g.doubted) <= doubtFor
+	return t.now.Sub(g.doubted) <= doubtFor || t.now.Sub(g.seen) <= doubtSeen
 }
 
 // believed tells whether a target is told of that nobody looks at.
