@@ -43,6 +43,10 @@ LIBRARY ?=
 test-device: deps-build ## the detector's tests on another device than the processor (DEVICE=cuda LIBRARY=…/libonnxruntime.so)
 	@SIGHTLINE_TEST_DEVICE='$(DEVICE)' SIGHTLINE_ONNXRUNTIME='$(LIBRARY)' go test $(GO_FLAGS) -count=1 $(TESTFLAGS) ./detect ./detect/onnx
 
+.PHONY: test-models
+test-models: deps-build ## make the shipped models again and hold them against what is shipped (minutes for each; needs ../shared/data)
+	@SIGHTLINE_REBUILD_MODELS=1 go test $(GO_FLAGS) -count=1 -v -timeout 0 -run '^TestShippedModelsComeOfTheirCards$$' ./cmd/sightline
+
 .PHONY: lint
 lint: deps-test check ## the checks of `make test` without its tests, and staticcheck
 	@go run $(STATICCHECK) $(GO_FLAGS) ./...
