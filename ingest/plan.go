@@ -21,7 +21,8 @@ const (
 
 // planner chooses the regions of a camera's frames. Under the adaptive policy these are the whole frame; in turn the tiles of the
 // grid, so that none waits for longer than the sweep; and tiles put where it pays to look: where something moves, where objects
-// are that no track is known of yet, where tracks walk. A track that stands still has no claim: when it leaves, something moves.
+// are that no track is known of yet, where tracks walk. A track that stands still has no claim, for when it leaves something moves,
+// unless it is unsure or a look did not find it: then the tile that found it is asked again.
 // Its methods may be called from any goroutine.
 type planner struct {
 	cfg TilesConfig

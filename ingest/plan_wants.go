@@ -143,7 +143,7 @@ func wider(b bus.Box) bus.Box {
 
 // add wants a box, in pieces where no tile holds it, as if it had waited longer by a bonus.
 func (ws *wants) add(at time.Time, b bus.Box, bonus time.Duration) {
-	b = bus.Box{max(b[0], 0), max(b[1], 0), min(b[2], ws.width), min(b[3], ws.height)}
+	b = ws.inFrame(b)
 	if !(b[2] > b[0] && b[3] > b[1]) {
 		return
 	}
@@ -226,9 +226,14 @@ func (ws *wants) room(r bus.Region) bus.Box {
 	return b
 }
 
+// inFrame is the part of a box that lies in the frame; it has no area where none does.
+func (ws *wants) inFrame(b bus.Box) bus.Box {
+	return bus.Box{max(b[0], 0), max(b[1], 0), min(b[2], ws.width), min(b[3], ws.height)}
+}
+
 // held tells whether a tile of the grid shows all of a box.
 func (ws *wants) held(b bus.Box) bool {
-	b = bus.Box{max(b[0], 0), max(b[1], 0), min(b[2], ws.width), min(b[3], ws.height)}
+	b = ws.inFrame(b)
 	return slices.ContainsFunc(ws.grid, func(r bus.Region) bool { return ws.room(r).Holds(b) })
 }
 
