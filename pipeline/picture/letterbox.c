@@ -2,82 +2,10 @@
 
 #include <string.h>
 
+#include "across.h"
+
 // Everything is counted in integers, so that all machines get the same levels, and in 16 bits, so that a vector holds many. A row
 // interpolated across is in 1/128 of a level and has 128 taken off, as chroma wants it; colours are summed in 1/64 of a level.
-
-// steps are the places of one direction in a row of a plane: each lies between the samples left and right, with the share part of the
-// second in 1/128. places and shares have them as across_vbmi wants them: both samples of a place, counted from the left one of its block
-// of 32 on, and both shares, a byte each.
-typedef struct {
-  const int32_t *left, *right, *part;
-  uint8_t *places, *shares;
-  int n;
-} steps;
-
-static void pack(const steps *s) {
-  for (int i = 0; i < s->n; i++) {
-    const int32_t from = s->left[i & ~31];
-    s->places[2 * i] = (uint8_t)(s->left[i] - from), s->places[2 * i + 1] = (uint8_t)(s->right[i] - from);
-    s->shares[2 * i] = (uint8_t)(128 - s->part[i]), s->shares[2 * i + 1] = (uint8_t)s->part[i];
-  }
-}
-
-// across_plain interpolates one row of a plane at the places from i to end.
-static void across_plain(const uint8_t *restrict src, const steps *s, int i, int end, int16_t *restrict dst) {
-  const int32_t *restrict left = s->left, *restrict right = s->right, *restrict part = s->part;
-  for (; i < end; i++) {
-    int32_t a = src[left[i]], b = src[right[i]];
-    dst[i] = (int16_t)((a << 7) + (b - a) * part[i] - (128 << 7));
-  }
-}
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define SIGHTLINE_VBMI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
-
-static int vbmi(void) { return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi"); }
-
-// across_block interpolates n places from i on, at most 32, whose samples are at most 128 pixels: one shuffle brings each place its two.
-SIGHTLINE_VBMI
-static inline void across_block(const uint8_t *src, const steps *s, int i, int n, int16_t *dst) {
-  const int32_t from = s->left[i], span = s->right[i + n - 1] - from + 1; // places are in order
-  if (span > 128) {
-    across_plain(src, s, i, i + n, dst);
-    return;
-  }
-  src += from;
-  const __mmask64 low = span < 64 ? (1ULL << span) - 1 : ~0ULL, high = span <= 64 ? 0 : span < 128 ? (1ULL << (span - 64)) - 1 : ~0ULL;
-  const __mmask32 some = n < 32 ? (1U << n) - 1 : ~0U;
-  const __m512i first = _mm512_maskz_loadu_epi8(low, src), second = _mm512_maskz_loadu_epi8(high, src + 64);
-  const __m512i places = _mm512_sub_epi8(_mm512_maskz_loadu_epi16(some, s->places + 2 * i), _mm512_set1_epi8((char)(from - s->left[i & ~31])));
-  const __m512i pairs = _mm512_xor_si512(_mm512_permutex2var_epi8(first, places, second), _mm512_set1_epi8((char)128));
-  _mm512_mask_storeu_epi16(dst + i, some, _mm512_maddubs_epi16(_mm512_maskz_loadu_epi16(some, s->shares + 2 * i), pairs));
-}
-
-SIGHTLINE_VBMI
-static void across_vbmi(const uint8_t *restrict src, const steps *s, int16_t *restrict dst) {
-  for (int i = 0; i < s->n; i += 32) {
-    const int n = s->n - i < 32 ? s->n - i : 32;
-    if (n <= 16 || s->right[i + n - 1] - s->left[i] < 128) {
-      across_block(src, s, i, n, dst);
-      continue;
-    }
-    across_block(src, s, i, 16, dst);
-    across_block(src, s, i + 16, n - 16, dst);
-  }
-}
-#else
-static int vbmi(void) { return 0; }
-static void across_vbmi(const uint8_t *src, const steps *s, int16_t *dst) { across_plain(src, s, 0, s->n, dst); }
-#endif
-
-static void across(const uint8_t *src, const steps *s, int16_t *dst) {
-  if (vbmi())
-    across_vbmi(src, s, dst);
-  else
-    across_plain(src, s, 0, s->n, dst);
-}
 
 // A pair is the two interpolated rows that a target row lies between, kept for the next target row.
 typedef struct {
@@ -90,7 +18,7 @@ typedef struct {
 // does not foresee, and most of them may be passed over.
 enum { ahead = 2 };
 
-static void ask(pair *p, const uint8_t *plane, int stride, int row, const steps *s) {
+static void ask(pair *p, const uint8_t *plane, int stride, int row, const sl_steps *s) {
   if (row <= p->asked) return;
   p->asked = row;
   const uint8_t *line = plane + (int64_t)row * stride;
@@ -99,7 +27,7 @@ static void ask(pair *p, const uint8_t *plane, int stride, int row, const steps 
 }
 
 // load makes both rows; where they are one, the second has no share, and stays what it is.
-static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower, const steps *s) {
+static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower, const sl_steps *s) {
   if (p->number[0] != upper && (p->number[1] == upper || p->number[0] == lower)) {
     pair old = *p;
     p->number[0] = old.number[1], p->row[0] = old.row[1];
@@ -108,7 +36,7 @@ static void load(pair *p, const uint8_t *plane, int stride, int upper, int lower
   const int32_t want[2] = {upper, lower};
   for (int k = 0; k < 1 + (lower != upper); k++) {
     if (p->number[k] == want[k]) continue;
-    across(plane + (int64_t)want[k] * stride, s, p->row[k]);
+    sl_across(plane + (int64_t)want[k] * stride, s, p->row[k]);
     p->number[k] = want[k];
   }
 }
@@ -147,32 +75,69 @@ static void colour_plain(const sl_letterbox_plan *p, const strip *s, int i, uint
 }
 
 #if defined(__x86_64__)
+#include <immintrin.h>
+
+#define SIGHTLINE_AVX2 __attribute__((target("avx2")))
+
 SIGHTLINE_VBMI
-static inline __m512i between(const int16_t *const *rows, int i, __m512i part) {
+static inline __m512i between_32(const int16_t *const *rows, int i, __m512i part) {
   const __m512i upper = _mm512_loadu_si512(rows[0] + i), lower = _mm512_loadu_si512(rows[1] + i);
   return _mm512_add_epi16(upper, _mm512_mulhrs_epi16(_mm512_sub_epi16(lower, upper), part));
 }
 
 SIGHTLINE_VBMI
-static inline void store_levels(__m512i sum, uint8_t *to) {
+static inline void store_32(__m512i sum, uint8_t *to) {
   const __m512i whole = _mm512_max_epi16(_mm512_srai_epi16(sum, 6), _mm512_setzero_si512());
   _mm256_storeu_si256((__m256i *)to, _mm512_cvtusepi16_epi8(whole));
 }
 
-// colour_vectors is colour_plain for as many blocks of 32 as there are; it returns where it stopped.
+// colour_vbmi is colour_plain for as many blocks of 32 as there are; it returns where it stopped.
 SIGHTLINE_VBMI
-static int colour_vectors(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
+static int colour_vbmi(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
   const __m512i cy = _mm512_set1_epi16(p->y), base = _mm512_set1_epi16(p->base), luma = _mm512_set1_epi16(s->luma), chroma = _mm512_set1_epi16(s->chroma);
   const __m512i rv = _mm512_set1_epi16(p->rv), gu = _mm512_set1_epi16(p->gu), gv = _mm512_set1_epi16(p->gv), bu = _mm512_set1_epi16(p->bu);
   int i = 0;
   for (; i + 32 <= p->inner_w; i += 32) {
-    const __m512i y = _mm512_add_epi16(_mm512_mulhrs_epi16(between(s->y, i, luma), cy), base);
-    const __m512i u = _mm512_slli_epi16(between(s->u, i, chroma), 1), v = _mm512_slli_epi16(between(s->v, i, chroma), 1);
-    store_levels(_mm512_adds_epi16(y, _mm512_mulhrs_epi16(v, rv)), red + i);
-    store_levels(_mm512_adds_epi16(y, _mm512_add_epi16(_mm512_mulhrs_epi16(u, gu), _mm512_mulhrs_epi16(v, gv))), green + i);
-    store_levels(_mm512_adds_epi16(y, _mm512_mulhrs_epi16(u, bu)), blue + i);
+    const __m512i y = _mm512_add_epi16(_mm512_mulhrs_epi16(between_32(s->y, i, luma), cy), base);
+    const __m512i u = _mm512_slli_epi16(between_32(s->u, i, chroma), 1), v = _mm512_slli_epi16(between_32(s->v, i, chroma), 1);
+    store_32(_mm512_adds_epi16(y, _mm512_mulhrs_epi16(v, rv)), red + i);
+    store_32(_mm512_adds_epi16(y, _mm512_add_epi16(_mm512_mulhrs_epi16(u, gu), _mm512_mulhrs_epi16(v, gv))), green + i);
+    store_32(_mm512_adds_epi16(y, _mm512_mulhrs_epi16(u, bu)), blue + i);
   }
   return i;
+}
+
+SIGHTLINE_AVX2
+static inline __m256i between_16(const int16_t *const *rows, int i, __m256i part) {
+  const __m256i upper = _mm256_loadu_si256((const __m256i *)(rows[0] + i)), lower = _mm256_loadu_si256((const __m256i *)(rows[1] + i));
+  return _mm256_add_epi16(upper, _mm256_mulhrs_epi16(_mm256_sub_epi16(lower, upper), part));
+}
+
+SIGHTLINE_AVX2
+static inline void store_16(__m256i sum, uint8_t *to) {
+  const __m256i whole = _mm256_srai_epi16(sum, 6);
+  _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
+}
+
+// colour_avx2 is colour_plain for as many blocks of 16 as there are; it returns where it stopped.
+SIGHTLINE_AVX2
+static int colour_avx2(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
+  const __m256i cy = _mm256_set1_epi16(p->y), base = _mm256_set1_epi16(p->base), luma = _mm256_set1_epi16(s->luma), chroma = _mm256_set1_epi16(s->chroma);
+  const __m256i rv = _mm256_set1_epi16(p->rv), gu = _mm256_set1_epi16(p->gu), gv = _mm256_set1_epi16(p->gv), bu = _mm256_set1_epi16(p->bu);
+  int i = 0;
+  for (; i + 16 <= p->inner_w; i += 16) {
+    const __m256i y = _mm256_add_epi16(_mm256_mulhrs_epi16(between_16(s->y, i, luma), cy), base);
+    const __m256i u = _mm256_slli_epi16(between_16(s->u, i, chroma), 1), v = _mm256_slli_epi16(between_16(s->v, i, chroma), 1);
+    store_16(_mm256_adds_epi16(y, _mm256_mulhrs_epi16(v, rv)), red + i);
+    store_16(_mm256_adds_epi16(y, _mm256_add_epi16(_mm256_mulhrs_epi16(u, gu), _mm256_mulhrs_epi16(v, gv))), green + i);
+    store_16(_mm256_adds_epi16(y, _mm256_mulhrs_epi16(u, bu)), blue + i);
+  }
+  return i;
+}
+
+static int colour_vectors(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
+  if (sl_vbmi()) return colour_vbmi(p, s, red, green, blue);
+  return __builtin_cpu_supports("avx2") ? colour_avx2(p, s, red, green, blue) : 0;
 }
 #else
 static int colour_vectors(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
@@ -181,7 +146,7 @@ static int colour_vectors(const sl_letterbox_plan *p, const strip *s, uint8_t *r
 #endif
 
 static void colour(const sl_letterbox_plan *p, const strip *s, uint8_t *red, uint8_t *green, uint8_t *blue) {
-  const int done = vbmi() ? colour_vectors(p, s, red, green, blue) : 0;
+  const int done = colour_vectors(p, s, red, green, blue);
   if (done < p->inner_w) colour_plain(p, s, done, red, green, blue);
 }
 
@@ -235,10 +200,10 @@ void sl_letterbox(const sl_letterbox_plan *p, const uint8_t *y, const uint8_t *u
   const int32_t *luma_y = part + 2 * n, *chroma_y = luma_y + h;
   int16_t *rows = (int16_t *)scratch;
   uint8_t *bytes = scratch + 12 * (int64_t)n;
-  const steps luma_x = {at, at + n, part, bytes, bytes + 2 * n, n};
-  const steps chroma_x = {at + 2 * n, at + 3 * n, part + n, bytes + 4 * n, bytes + 6 * n, n};
-  pack(&luma_x);
-  pack(&chroma_x);
+  const sl_steps luma_x = {at, at + n, part, bytes, bytes + 2 * n, n};
+  const sl_steps chroma_x = {at + 2 * n, at + 3 * n, part + n, bytes + 4 * n, bytes + 6 * n, n};
+  sl_pack(&luma_x);
+  sl_pack(&chroma_x);
   pair py = {{-1, -1}, {rows, rows + n}, -1};
   pair pu = {{-1, -1}, {rows + 2 * n, rows + 3 * n}, -1};
   pair pv = {{-1, -1}, {rows + 4 * n, rows + 5 * n}, -1};
