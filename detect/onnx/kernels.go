@@ -26,7 +26,7 @@ func addKernels(options *ort.SessionOptions) error {
 	return nil
 }
 
-// lookupVariants are the ways in which Lookup can be computed, the best first; "" for one that this processor cannot run.
+// lookupVariants are the ways in which Lookup and LookupChannels can be computed, the best first; "" for one that this processor cannot run.
 func lookupVariants() (names []string) {
 	for i := 0; ; i++ {
 		name := C.lookup_variant(C.int(i))
@@ -42,10 +42,10 @@ func lookup(variant int, x []uint8, table *[256]uint8, y []uint8) {
 	C.lookup_bytes_by(C.int(variant), (*C.uint8_t)(unsafe.SliceData(x)), (*C.uint8_t)(&table[0]), (*C.uint8_t)(unsafe.SliceData(y)), C.size_t(len(x)))
 }
 
-// lookupChannels is the operator LookupChannels over pixels of as many channels as there are tables.
-func lookupChannels(x []uint8, tables []uint8, y []uint8) {
+// lookupChannels is the operator LookupChannels in one of these ways, over pixels of as many channels as there are tables.
+func lookupChannels(variant int, x []uint8, tables []uint8, y []uint8) {
 	channels := len(tables) / 256
-	C.lookup_channels((*C.uint8_t)(unsafe.SliceData(x)), (*C.uint8_t)(&tables[0]), (*C.uint8_t)(unsafe.SliceData(y)), C.size_t(len(x)/channels), C.size_t(channels))
+	C.lookup_channels_by(C.int(variant), (*C.uint8_t)(unsafe.SliceData(x)), (*C.uint8_t)(&tables[0]), (*C.uint8_t)(unsafe.SliceData(y)), C.size_t(len(x)/channels), C.size_t(channels))
 }
 
 // stemKernel is the largest height or width of the kernel of a Stem.

@@ -14,9 +14,10 @@ void lookup_bytes(const uint8_t *x, const uint8_t *table, uint8_t *y, size_t n);
 // y[i] = tables[i % channels][x[i]] for pixels of that many channels: a table of 256 bytes for each channel. x and y may be the same.
 void lookup_channels(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels);
 
-// lookup_bytes by one variant, for tests. Its name is "" where this processor cannot run it, NULL behind the last one.
+// Both by one variant, for tests. Its name is "" where this processor cannot run it, NULL behind the last one.
 const char *lookup_variant(int i);
 void lookup_bytes_by(int i, const uint8_t *x, const uint8_t *table, uint8_t *y, size_t n);
+void lookup_channels_by(int i, const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels);
 
 // The first convolution of a network.
 enum { STEM_KERNEL = 8 }; // rows of a kernel at most
