@@ -46,8 +46,8 @@ func Run(ctx context.Context, o Options) error {
 		}
 		return err
 	}
+	p.web.show(p.handler()) // before the address is told
 	p.greet(o.Stderr)
-	p.web.show(p.handler())
 	return runStages(ctx, p.stages())
 }
 
