@@ -76,32 +76,26 @@ func TestChannelsLookUpInTheirOwnTables(t *testing.T) {
 
 func BenchmarkLookupChannels(b *testing.B) {
 	x, tables := make([]uint8, 1<<20), make([]uint8, 64*256)
-	for variant, name := range lookupVariants() {
-		if name == "" {
-			continue
-		}
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(x)))
-			b.ReportAllocs()
-			for b.Loop() {
-				lookupChannels(variant, x, tables, x)
-			}
-		})
-	}
+	benchmarkVariants(b, len(x), func(variant int) { lookupChannels(variant, x, tables, x) })
 }
 
 func BenchmarkLookup(b *testing.B) {
 	x, y := make([]uint8, 1<<20), make([]uint8, 1<<20)
 	var table [256]uint8
+	benchmarkVariants(b, len(x), func(variant int) { lookup(variant, x, &table, y) })
+}
+
+// benchmarkVariants has n bytes looked up in every way that this processor can.
+func benchmarkVariants(b *testing.B, n int, look func(variant int)) {
 	for variant, name := range lookupVariants() {
 		if name == "" {
 			continue
 		}
 		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(x)))
+			b.SetBytes(int64(n))
 			b.ReportAllocs()
 			for b.Loop() {
-				lookup(variant, x, &table, y)
+				look(variant)
 			}
 		})
 	}
