@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"hash/crc32"
 	"slices"
 	"sync"
@@ -42,6 +43,7 @@ type detector struct {
 	mapper *bus.Mapper
 	jpeg   *picture.JPEGDecoder
 	heap   picture.I420
+	grows  bool // pictures do: the ring of the smaller ones goes, with what was not read
 
 	mu    sync.Mutex // protects shots
 	shots []shot
@@ -73,6 +75,9 @@ func (d *detector) frame(f *bus.Frame) {
 	switch f.Encoding {
 	case bus.EncodingSHM:
 		view, err := d.mapper.Open(f.Ref)
+		if d.grows && errors.Is(err, bus.ErrStale) {
+			return
+		}
 		if err != nil {
 			d.t.Errorf("open frame %d: %v", f.Seq, err)
 			return

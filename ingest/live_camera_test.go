@@ -149,6 +149,7 @@ func TestWHIPCameraPublishesASessionPerPublisher(t *testing.T) {
 	log := new(logged)
 	conn := connect(t, log)
 	d := detect(t, conn, "yard")
+	d.grows = true
 	hub := NewWHIP("", log.logger())
 	c := newCamera(t, conn, log, CameraConfig{Name: "yard", Source: "whip"})
 	hub.Add(c)
@@ -170,7 +171,7 @@ func TestWHIPCameraPublishesASessionPerPublisher(t *testing.T) {
 			return len(sessions(d.all())) == n+1 && len(ofSession(d.all(), sessions(d.all())[n])) >= 15
 		})
 		if n == 1 { // the picture grows in the middle of a session, as browsers do
-			waitFor(t, func() bool { s := c.Stats(); return s.Width == 128 && s.Height == 96 })
+			waitFor(t, func() bool { return slices.ContainsFunc(d.all(), func(s shot) bool { return s.Width == 128 && s.Height == 96 }) })
 		}
 		if code, _, _ := ask(t, http.MethodDelete, p.session, ""); code != http.StatusOK {
 			t.Errorf("DELETE: %d", code)
