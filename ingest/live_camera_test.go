@@ -171,7 +171,9 @@ func TestWHIPCameraPublishesASessionPerPublisher(t *testing.T) {
 			return len(sessions(d.all())) == n+1 && len(ofSession(d.all(), sessions(d.all())[n])) >= 15
 		})
 		if n == 1 { // the picture grows in the middle of a session, as browsers do
-			waitFor(t, func() bool { return slices.ContainsFunc(d.all(), func(s shot) bool { return s.Width == 128 && s.Height == 96 }) })
+			waitFor(t, func() bool {
+				return slices.ContainsFunc(d.all(), func(s shot) bool { return s.Width == 128 && s.Height == 96 })
+			})
 		}
 		if code, _, _ := ask(t, http.MethodDelete, p.session, ""); code != http.StatusOK {
 			t.Errorf("DELETE: %d", code)
