@@ -74,10 +74,10 @@ void lookup_bytes_by(int i, const uint8_t *x, const uint8_t *table, uint8_t *y, 
 void lookup_bytes(const uint8_t *x, const uint8_t *table, uint8_t *y, size_t n) { lookup_bytes_by(best(), x, table, y, n); }
 
 void lookup_channels_by(int i, const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t pixels, size_t channels) {
-	lookup_block *block = channels % 16 ? NULL : variants[i].block;
+	lookup_block *block = channels % LOOKUP_CHANNELS ? NULL : variants[i].block;
 	size_t p = 0;
-	for (; block && p + LOOKUP_BLOCK <= pixels; p += LOOKUP_BLOCK) {
-		for (size_t c = 0; c < channels; c += 16) block(x + p * channels + c, tables + 256 * c, y + p * channels + c, channels);
+	for (; block && p + LOOKUP_PIXELS <= pixels; p += LOOKUP_PIXELS) {
+		for (size_t c = 0; c < channels; c += LOOKUP_CHANNELS) block(x + p * channels + c, tables + 256 * c, y + p * channels + c, channels);
 	}
 	channels_plain(x + p * channels, tables, y + p * channels, pixels - p, channels);
 }

@@ -5,13 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A lookup_block looks up 16 channels of a number of pixels, whose tables of 256 bytes follow each other; channels are in all, so from pixel
-// to pixel in x and y. x and y may be the same.
+enum { LOOKUP_CHANNELS = 16, LOOKUP_PIXELS = 64 }; // of a block
+
+// A lookup_block looks up a block whose channels' tables, of 256 bytes, follow each other. channels is how many there are in all, and so the
+// bytes from pixel to pixel in x and y, which may be the same.
 typedef void lookup_block(const uint8_t *x, const uint8_t *tables, uint8_t *y, size_t channels);
 
 void lookup_plain(const uint8_t *x, const uint8_t *table, uint8_t *y, size_t n);
-
-enum { LOOKUP_BLOCK = 64 }; // pixels of a block
 
 #if defined(__x86_64__)
 void lookup_avx2(const uint8_t *x, const uint8_t *table, uint8_t *y, size_t n);

@@ -1,3 +1,4 @@
+// A row between its samples: by one shuffle for as many places as a processor can, all with the same result.
 #include "across.h"
 
 #include <string.h>
